@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from foldwise.data.batches.augment import augment_batch, blurred, reach, warp
+from foldwise.data.batches.augment import as_viewed, augment_batch, blurred, drawn_views, reach, warp
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import AUGMENTS, Augment
 
@@ -71,6 +72,34 @@ def test_warp_by_a_right_angle_is_rot90(size):
     turned, turned_masks = warp(images, masks, quarter, size_hw=(width, height))
     torch.testing.assert_close(turned, images.rot90(1, (2, 3)), atol=1e-4, rtol=0)
     assert torch.equal(turned_masks, masks.rot90(1, (1, 2)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("size", "into"), [((32, 32), (32, 32)), ((40, 27), (24, 24)), ((1, 9), (5, 3))])
+def test_a_warp_looks_where_the_grid_of_torch_does_to_the_last_bit(size, into, seed):
+    (height, width), (to_height, to_width) = size, into
+    images = torch.rand(3, 2, height, width, generator=seeded(seed))
+    masks = torch.randint(0, 5, (3, height, width), generator=seeded(seed))
+    maps = torch.randn(3, 2, 3, generator=seeded(seed))
+    theta = maps * torch.tensor([2 / width, 2 / height])[:, None]
+    theta *= torch.tensor([[to_width / 2, to_height / 2, to_width], [to_width / 2, to_height / 2, to_height]])
+    grid = F.affine_grid(theta, [3, 1, to_height, to_width], align_corners=False)
+    looked_up = F.grid_sample((masks[:, None] - IGNORE).float(), grid, mode="nearest", align_corners=False)
+    moved, moved_masks = warp(images, masks, maps, size_hw=into)
+    assert torch.equal(moved, F.grid_sample(images, grid, align_corners=False))
+    assert torch.equal(moved_masks, looked_up[:, 0].long() + IGNORE)
+
+
+@pytest.mark.parametrize("size", [(12, 12), (12, 7)])
+def test_flips_are_the_views_that_are_drawn(size):
+    images, both = torch.rand(40, 3, *size, generator=seeded()), Augment(flip=True, turn=True)
+    masks = torch.randint(0, 5, (40, *size), generator=seeded())
+    moved, moved_masks = augment_batch(images, masks, both, generator=seeded(3))
+    views = drawn_views(40, both, seeded(3), square=size[0] == size[1]).tolist()
+    assert set(views) == set(both.views(square=size[0] == size[1]))
+    for row, view in enumerate(views):
+        assert torch.equal(moved[row], as_viewed(images[row], view))
+        assert torch.equal(moved_masks[row], as_viewed(masks[row], view))
 
 
 def test_warp_by_a_shift_fills_zero_and_ignore():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny_packed import TinyPacked
 
+from foldwise.data.batches import batches as module
 from foldwise.data.batches.batches import CachedFeatures, Pictures
 from foldwise.data.batches.normalize import Normalization
 from foldwise.data.batches.sampling import epoch_order, step_generators
@@ -110,6 +111,21 @@ def test_turned_crops_have_no_empty_corners_inside_the_image():
     ):
         assert batch.inputs.shape == (2, 1, 32, 32)
         assert (batch.targets != IGNORE).all()
+
+
+@pytest.mark.parametrize("values", [0, 2**10, 2**30])
+def test_batches_are_the_same_however_many_are_made_ahead(values, monkeypatch):
+    source = pictures(task="binary_segmentation", num_classes=2)
+    order = epoch_order(np.arange(24), batch_size=5, seed=1, epoch=1)
+    how = {"crop_px": 12, "augment": AUGMENTS["strong"]}
+    generators = step_generators(3, 1)
+    each = [next(source.training([cases], generators=[next(generators)], **how)) for cases in order]
+    monkeypatch.setattr(module, "AHEAD_VALUES", values)
+    made = list(source.training(order, generators=step_generators(3, 1), **how))
+    for batch, alone in zip(made, each, strict=True):
+        assert torch.equal(batch.inputs, alone.inputs)
+        assert torch.equal(batch.targets, alone.targets)
+        np.testing.assert_array_equal(batch.cases, alone.cases)
 
 
 def test_epochs_follow_from_seed_and_number():

@@ -1,12 +1,20 @@
 """Sampling by rarity: chances against counting, draws that follow them, and only training images."""
 
-from itertools import product
+from itertools import islice, product
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from foldwise.data.batches.sampling import balanced_order, epoch_order, presence, rarity, smallest_batch
+from foldwise.data.batches.sampling import (
+    balanced_order,
+    epoch_order,
+    presence,
+    rarity,
+    smallest_batch,
+    step_seed,
+    step_seeds,
+)
 from foldwise.study.training import Training
 
 LABELS = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]], dtype=np.uint8)
@@ -63,3 +71,10 @@ def test_the_smallest_batch_is_the_one_that_is_dealt():
         train = np.arange(num)
         order = epoch_order(train, **how) if sampling == "shuffled" else balanced_order(train, chances, **how)
         assert smallest_batch(num, asked) == min(map(len, order)), asked
+
+
+@pytest.mark.parametrize("first", [0, 1, 5, 1000])
+def test_the_seed_of_a_step_is_its_own_wherever_one_begins(first):
+    seeds = list(islice(step_seeds(7, 2, first=first, use=3), 300))
+    assert seeds == [step_seed(7, 2, step, use=3) for step in range(first, first + 300)]
+    assert len(set(seeds)) == 300

@@ -8,9 +8,10 @@ import torch
 from small_sets import blob, picture, save, stacks, two_classes
 from tiny_packed import TinyPacked
 
-from foldwise.data.batches.batches import Pictures, Resident, fits, pictures_of
+from foldwise.data.batches.batches import Pictures, pictures_of
 from foldwise.data.batches.normalize import normalization
 from foldwise.data.batches.sampling import epoch_order, step_generators
+from foldwise.data.batches.windows import Resident, fits
 from foldwise.data.cache import packed as cached
 from foldwise.data.cache.decoding import FromFiles, open_cached
 from foldwise.data.cache.packed import Packed, Remembered, check_room

@@ -68,14 +68,15 @@ def _is_square(size_hw: Sequence[int]) -> bool:
 
 def _flips_and_turns(
     num: int, augment: Augment, square: bool, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Whether each image is mirrored (0 or 1), and its quarter turns (0..3; 0 or 2 where sides differ)."""
-    mirrored = torch.randint(0, 2, (num,), generator=generator) * int(augment.flip)
-    turns = torch.randint(0, 4, (num,), generator=generator) * int(augment.turn)
+    drawn = (torch.randint(0, most, (num,), generator=generator).numpy() for most in (2, 4, 2))
+    mirrored, turns, halves = drawn
+    turns = turns * augment.turn
     # Without `turn`, flips still go both ways: mirrored left-right and turned by 180° is mirrored up-down.
-    halves = torch.randint(0, 2, (num,), generator=generator) * 2 * int(augment.flip and not augment.turn)
-    turns = turns if square else turns // 2 * 2
-    return mirrored, turns + halves
+    return mirrored * augment.flip, (turns if square else turns // 2 * 2) + halves * (
+        2 * (augment.flip and not augment.turn)
+    )
 
 
 def _dihedral(
@@ -110,7 +111,7 @@ def _view(pixels: np.ndarray, code: int) -> np.ndarray:
 def drawn_views(num: int, augment: Augment, generator: torch.Generator, *, square: bool) -> Tensor:
     """A view (num,) for each image, of `Augment.views`: the draws by which a batch is flipped and turned."""
     mirrored, turns = _flips_and_turns(num, augment, square, generator)
-    return mirrored * 4 + turns
+    return torch.from_numpy(mirrored * 4 + turns)
 
 
 def as_viewed(pixels_nHW: Tensor, view: int) -> Tensor:
@@ -125,33 +126,32 @@ def _affine_maps(num: int, augment: Augment, square: bool, generator: torch.Gene
     The first two columns are pixel to pixel; the last is a shift in parts of the result's sides.
     """
     mirrored, turns = _flips_and_turns(num, augment, square, generator)
-    angle = _uniform(num, generator) * math.radians(augment.rotate_deg) + turns * (math.pi / 2)
-    zoom = 1 + _uniform(num, generator) * augment.scale
-    shift_N2 = torch.stack([_uniform(num, generator), _uniform(num, generator)], 1) * augment.shift
-    sign = 1 - 2 * mirrored
-    cos, sin = angle.cos() / zoom, angle.sin() / zoom
-    rows = [torch.stack([sign * cos, -sign * sin], 1), torch.stack([sin, cos], 1)]
-    return torch.cat([torch.stack(rows, 1), shift_N2[:, :, None]], 2)
+    tilt, zoom, *shift = (_uniform(num, generator) for _ in range(4))
+    # In float32 as the draws are, and by numpy: of so few numbers torch takes twice as long.
+    angle = tilt * math.radians(augment.rotate_deg) + turns.astype(np.float32) * (math.pi / 2)
+    zoom, sign = 1 + zoom * augment.scale, (1 - 2 * mirrored).astype(np.float32)
+    cos, sin = (part(torch.from_numpy(angle)).numpy() / zoom for part in (torch.cos, torch.sin))
+    maps = [[sign * cos, -sign * sin, shift[0] * augment.shift], [sin, cos, shift[1] * augment.shift]]
+    return torch.from_numpy(np.array(maps).transpose(2, 0, 1))
 
 
-def _uniform(num: int, generator: torch.Generator) -> Tensor:
-    """Draws from -1 to 1."""
-    return torch.rand(num, generator=generator) * 2 - 1
+def _uniform(num: int, generator: torch.Generator) -> np.ndarray:
+    """Draws from -1 to 1, float32."""
+    return torch.rand(num, generator=generator).numpy() * 2 - 1
 
 
 def warp(
     images_NCHW: Tensor, masks_NHW: Tensor | None, maps_N23: Tensor, *, size_hw: tuple[int, int]
 ) -> tuple[Tensor, Tensor | None]:
     """Image (bilinear) and mask (nearest) looked up through the same maps; see `_affine_maps` for their form."""
-    num, _, height, width = images_NCHW.shape
+    height, width = images_NCHW.shape[2:]
     out_height, out_width = size_hw
     # grid_sample measures in half sides, so a map in pixels is scaled by the sides it leads from and to.
-    into = torch.tensor([2 / width, 2 / height])[None, :, None]
-    out_of = torch.tensor([out_width / 2, out_height / 2])
-    linear = maps_N23[:, :, :2] * into * out_of
-    shift = maps_N23[:, :, 2:] * into * torch.tensor([out_width, out_height])[None, :, None]
-    theta = torch.cat([linear, shift], 2).to(images_NCHW.device)
-    grid = _grid(theta, size_hw)
+    maps, into = maps_N23.numpy(), np.array([2 / width, 2 / height], np.float32)[:, None]
+    theta = np.empty_like(maps)
+    theta[:, :, :2] = maps[:, :, :2] * into * np.array([out_width / 2, out_height / 2], np.float32)
+    theta[:, :, 2:] = maps[:, :, 2:] * into * np.array([out_width, out_height], np.float32)[:, None]
+    grid = _grid(torch.from_numpy(theta).to(images_NCHW.device), size_hw)
     images = F.grid_sample(images_NCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if masks_NHW is None:
         return images, None
@@ -189,7 +189,7 @@ def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) ->
     device = images_NCHW.device
 
     def each(num: int) -> Tensor:
-        return _uniform(num, generator).to(device)[:, None, None, None]
+        return torch.from_numpy(_uniform(num, generator)).to(device)[:, None, None, None]
 
     num = len(images_NCHW)
     if augment.contrast:

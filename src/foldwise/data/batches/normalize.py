@@ -103,4 +103,4 @@ def _has_known_white(packed: Packed) -> bool:
 
 def normalized(raw_NCHW: torch.Tensor, mean_NC: torch.Tensor, std_NC: torch.Tensor) -> torch.Tensor:
     """The images as float32 (N, C, H, W), normalised."""
-    return (raw_NCHW.float() - mean_NC[:, :, None, None]).div_(std_NC[:, :, None, None])
+    return (raw_NCHW.float() - mean_NC[:, :, None, None]) / std_NC[:, :, None, None]

@@ -70,6 +70,11 @@ class Packed:
             self._images = self._mapped(IMAGES, self.dtype, self.num_channels * int(areas.sum()))
             segmented = self.task.endswith("segmentation")
             self._targets = self._mapped(TARGETS, np.dtype(np.uint8), int(areas.sum())) if segmented else None
+            if len(areas) and (self.shapes == self.shapes[0]).all():
+                self._images = self._images.reshape(len(areas), self.num_channels, *self.shapes[0])
+                self._targets = (
+                    None if self._targets is None else self._targets.reshape(len(areas), *self.shapes[0])
+                )
 
     def _mapped(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
         path = self.folder / name
@@ -98,6 +103,8 @@ class Packed:
 
     def image(self, index: int) -> np.ndarray:
         """Image `index` as (C, H, W), a read-only view of the file."""
+        if self._images.ndim == 4:
+            return self._intact(IMAGES, index, self._images[index])
         height, width = self.shapes[index]
         start, stop = self._starts[index] * self.num_channels, self._starts[index + 1] * self.num_channels
         values = self._intact(IMAGES, index, self._images[start:stop])
@@ -107,6 +114,8 @@ class Packed:
         """The class map (H, W) uint8 of image `index`, 255 where pixels do not count; segmentation only."""
         if self._targets is None:
             raise RunError(f"a {self.task} set has no masks", where=str(self.folder))
+        if self._targets.ndim == 3:
+            return self._intact(TARGETS, index, self._targets[index])
         height, width = self.shapes[index]
         values = self._targets[self._starts[index] : self._starts[index + 1]]
         return self._intact(TARGETS, index, values).reshape(height, width)

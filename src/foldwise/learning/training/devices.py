@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,9 +74,10 @@ def precision_for(stated: str, device: torch.device) -> Literal["fp32", "bf16"]:
     return "bf16" if stated == "bf16" else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """A context in which matrix products are worked in `precision`."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    # One that is not enabled takes 60 us of every step all the same.
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def synchronize(device: torch.device) -> None:

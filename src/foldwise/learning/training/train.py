@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from foldwise.data.batches.batches import Batch
-from foldwise.data.batches.sampling import NETWORK, step_seed
+from foldwise.data.batches.sampling import NETWORK, step_seeds
 from foldwise.errors import FoldwiseError
 from foldwise.learning.training.devices import Stopwatch, seed_streams
 from foldwise.learning.training.scoring import ForwardPass, Loss, Scores
@@ -128,10 +128,13 @@ def train(
         total, images = torch.tensor(here.loss_sum, device=device), here.images
         with watch.lap():
             done = here.step
-            for batch in batches_of(number, here.step):
+            # A stream for each step: whoever trains again, from wherever, draws the same dropout.
+            seeds = step_seeds(learner.seed, number, first=done + 1, use=NETWORK)
+            for batch, seed in zip(
+                batches_of(number, done), seeds, strict=False
+            ):  # of the latter there is no end
                 done += 1
-                # A stream for each step: whoever trains again, from wherever, draws the same dropout.
-                seed_streams(step_seed(learner.seed, number, done, use=NETWORK), device)
+                seed_streams(seed, device)
                 total += step(learner, batch) * len(batch.cases)  # stays on the device: reading it would wait
                 images += len(batch.cases)
                 if pause is not None and pause.due():
