@@ -68,15 +68,12 @@ class Bench:
 
     Attributes:
         quick: with sizes that take seconds; it shows that all is well, and no goal is meant for it.
+        rounds: how often both ways take turns.
     """
 
     folder: Path
     quick: bool = False
-
-    @property
-    def rounds(self) -> int:
-        """How often both ways take turns."""
-        return 1 if self.quick else 3
+    rounds: int = 3
 
 
 @dataclass(frozen=True)

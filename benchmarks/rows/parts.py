@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -87,6 +88,68 @@ STEPS = {"ready": "ready batches, the slowest network", "flips": "with flips, th
 STEPS |= {"warps": "with warps, the slowest network"}
 
 
+LOSSES = [
+    {"cross_entropy": {}},
+    {"focal": {}},
+    {"focal": {"gamma": 4}},
+    {"dice": {}},
+    {"dice_cross_entropy": {}},
+]
+LOSSES += [{"cross_entropy": {"label_smoothing": 0.1}}]
+
+
+def surfaces(bench: Bench) -> Measured:
+    """Points of loss surfaces of six losses, and of one: a U-Net on ResNet18, 16 images, three classes."""
+    import torch
+
+    from foldwise.data.batches.batches import Batch
+    from foldwise.insight.landscape.points import Landscape
+    from foldwise.learning.networks.models import build
+    from foldwise.learning.networks.network import DataShape
+    from foldwise.learning.objectives.losses import make_loss
+    from foldwise.learning.training.scoring import ForwardPass
+    from foldwise.study.training import Choice, Training
+
+    torch.set_num_threads(1)
+    task, size = "multiclass_segmentation", 64 if bench.quick else 128
+    training = Training.model_validate({"model": "smp:unet/resnet18"})
+    network = build(training, DataShape(task, 3, 3, (size, size)), seed=0)
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(16, 3, size, size, generator=generator)
+    batches = [Batch(inputs, torch.randint(0, 3, (16, size, size), generator=generator), np.arange(16))]
+    losses = [make_loss(Choice.model_validate(loss), task=task, num_classes=3) for loss in LOSSES]
+    forward = ForwardPass(task, 3, torch.device("cpu"), "fp32")
+    six, one = (Landscape(network, batches, some, forward) for some in (losses, losses[:1]))
+    values, ratios = {}, []
+    for turn in range(2 + 3 * bench.rounds):
+        took = {}
+        for name, landscape in (("six", six), ("one", one))[:: -1 if turn % 2 else 1]:
+            began = time.process_time()
+            values[name] = landscape.values()
+            took[name] = time.process_time() - began
+        ratios.append(took["six"] / took["one"])
+    difference = float(abs(values["six"][0] - values["one"][0]))
+    return Measured(
+        {"CPU time": Figure.of(ratios[2:])}, Equality.within(difference, 0, "the loss that both have")
+    )
+
+
+def runtime(bench: Bench) -> Measured:
+    """Predictions of several networks by foldwise as it answers on a CPU, and by torch as it comes, in one process."""
+    from benchmarks.predicting import NETWORKS, figures
+
+    names = list(NETWORKS)[-2:-1] if bench.quick else list(NETWORKS)
+    rows = figures(3 if bench.quick else 7, {name: NETWORKS[name] for name in names})
+    worst = min(rows, key=lambda row: row["ratio"]["onnxruntime"])
+    figure = Figure(worst["ratio"]["onnxruntime"], *worst["range"]["onnxruntime"], 3 if bench.quick else 7)
+    remarks = tuple(
+        f"{row['network']}: {row['ratio']['onnxruntime']:.2f}x in onnxruntime, {row['ratio']['torch']:.2f}x in torch"
+        for row in rows
+    )
+    equality = Equality.within(max(row["difference"] for row in rows), 1e-5, "probabilities")
+    return Measured({"an image, the slowest network": figure}, equality, "", remarks)
+
+
 def predict(bench: Bench) -> Measured:
     """`foldwise predict` beside a plain script with torch, by what further images take: imports are not in it."""
     few, many = (4, 24) if bench.quick else (16, 116)
@@ -153,11 +216,9 @@ def lacking(module: str) -> Callable[[], str]:
 
 def no_gpu() -> str:
     """Why rows of a GPU are not measured."""
-    if not find_spec("benchmarks.step"):
-        return "benchmarks.step is not here yet"
     import torch
 
-    return "" if torch.cuda.is_available() else "no GPU here"
+    return lacking("benchmarks.step")() if torch.cuda.is_available() else "no GPU here"
 
 
 def gpu_step(bench: Bench) -> Measured:
@@ -207,8 +268,27 @@ ROWS = (
         quick_minutes=0.7,
     ),
     Row(
+        "surfaces",
+        "a point of loss surfaces of 6 losses; in times as long",
+        "one loss",
+        {"CPU time": Goal(1.3, "x", at_least=False)},
+        surfaces,
+        minutes=1,
+        quick_minutes=0.3,
+    ),
+    Row(
+        "runtime",
+        "an image through a network on a CPU",
+        "torch eager",
+        {"an image, the slowest network": Goal(1.7)},
+        runtime,
+        minutes=2,
+        quick_minutes=0.5,
+        lacks=lacking("benchmarks.predicting"),
+    ),
+    Row(
         "predict",
-        "predict on a CPU, ResNet18",
+        "`foldwise predict` on a CPU, ResNet18",
         "torch eager",
         {"CPU time of further images": Goal(1.7)},
         predict,

@@ -32,7 +32,7 @@ def here(monkeypatch):
     monkeypatch.setattr(
         runner,
         "alone",
-        lambda row, *, quick: Record(lacks=row.lacks()) if row.lacks() else runner.measured(row, quick=quick),
+        lambda row, **how: Record(lacks=row.lacks()) if row.lacks() else runner.measured(row, **how),
     )
 
 
@@ -104,7 +104,7 @@ def test_a_row_that_fails_in_its_process_is_shown_and_fails_the_command(tmp_path
 
 def test_records_are_read_back_as_they_were_and_growth_is_drawn(tmp_path):
     growing = row("growth-images", growth={"check": [(100, 1.0), (1000, 9.0)]})
-    record = runner.measured(growing, quick=False)
+    record = runner.measured(growing)
     assert Record.load(json.loads(json.dumps(record.dump()))) == record
     write(tmp_path, [growing], {"growth-images": record})
     first = (tmp_path / "growth-images.svg").read_bytes()
