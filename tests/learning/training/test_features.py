@@ -127,6 +127,18 @@ def test_features_normalised_by_a_training_part_give_the_very_numbers_of_its_fol
         np.testing.assert_allclose(values, stored_scores[name], atol=1e-5)
 
 
+def test_a_latency_is_of_a_shared_device_where_that_of_its_encoder_is(tmp_path, packed):
+    shared(tmp_path / "features-1", packed)
+    asked = {"model": MODEL, "freeze": "encoder", "normalize": "imagenet", "packed": packed}
+    inputs = {"features-1": tmp_path / "features-1"}
+    alone, _ = fit(tmp_path / "alone", TASK, inputs=inputs, **asked)
+    path = tmp_path / "features-1" / "encoder.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"cost": record["cost"] | {"sharers": 3}}))
+    beside, _ = fit(tmp_path / "beside", TASK, inputs=inputs, **asked)
+    assert (alone["cost"]["sharers"], beside["cost"]["sharers"]) == (1, 3)
+
+
 STANDARD = Training(model=MODEL, augment="standard").augment.model_dump(mode="json")
 FLIPS = Training(model=MODEL, augment="flips").augment.model_dump(mode="json")
 
