@@ -3,21 +3,66 @@
 The public names are loaded when they are first used, so that `import foldwise` costs nothing.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foldwise.interface.api import Run, check, open_run, predict, run
+    from foldwise.errors import (
+        ClaimsFalse,
+        DataError,
+        FoldwiseError,
+        ItemsFailed,
+        MissingExtra,
+        RunError,
+        SpecError,
+    )
+    from foldwise.interface.api import check, claims, judge, look, open, predict, run
+    from foldwise.interface.results import Judged, Run
 
-__all__ = ["Run", "check", "open_run", "predict", "run"]
+_ERRORS = (
+    "FoldwiseError",
+    "SpecError",
+    "DataError",
+    "MissingExtra",
+    "RunError",
+    "ItemsFailed",
+    "ClaimsFalse",
+)
+_FUNCTIONS = ("check", "claims", "judge", "look", "open", "predict", "run")
+_PLACES = {
+    **dict.fromkeys(_FUNCTIONS, "foldwise.interface.api"),
+    **dict.fromkeys(("Judged", "Run"), "foldwise.interface.results"),
+    **dict.fromkeys(_ERRORS, "foldwise.errors"),
+}
+__all__ = [
+    "ClaimsFalse",
+    "DataError",
+    "FoldwiseError",
+    "ItemsFailed",
+    "Judged",
+    "MissingExtra",
+    "Run",
+    "RunError",
+    "SpecError",
+    "check",
+    "claims",
+    "judge",
+    "look",
+    "open",
+    "predict",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from foldwise.interface import api
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return getattr(api, name)
+        return version("foldwise")
     raise AttributeError(f"module 'foldwise' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -81,7 +81,7 @@ def test_python_refuses_the_same(monkeypatch, tmp_path):
     with pytest.raises(SpecError, match="no device is called 'gpu'"):
         api.run(tmp_path / "study.yaml", device="gpu")
     with pytest.raises(RunError, match="there is no folder"):
-        api.open_run(tmp_path / "none")
+        api.open(tmp_path / "none")
     with pytest.raises(RunError, match="there is no folder"):
         api.predict(tmp_path / "none", tmp_path, out=tmp_path / "out")
 

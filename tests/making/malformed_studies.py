@@ -294,7 +294,7 @@ MALFORMED = [
             "study.yaml:5:3: no key is called 'epoch' in train\n"
             "     5 |   epoch: 3\n"
             "       |   ^\n"
-            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
+            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, cache_views, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
         ),
     ),
     Malformed(
@@ -470,7 +470,7 @@ MALFORMED = [
             "2. study.yaml:4:3: no setting is called 'models', so it cannot be compared\n"
             "     4 |   models: [unet, conv]\n"
             "       |   ^\n"
-            "  → Did you mean 'model'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
+            "  → Did you mean 'model'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, cache_views, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
         ),
     ),
     Malformed(
@@ -742,7 +742,7 @@ MALFORMED = [
         ("study: gel\ndata: {path: gels}\ntrain: {model: unet}\n"),
         (
             "--set train.epoch=2: no key is called 'epoch' in train\n"
-            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
+            "  → Did you mean 'epochs'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, cache_views, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache."
         ),
         overrides=("train.epoch=2",),
     ),
@@ -796,7 +796,7 @@ MALFORMED = [
             "4. study.yaml:4:3: no setting is called 'los', so it cannot be compared\n"
             "     4 |   los: [dice, focal]\n"
             "       |   ^\n"
-            "  → Did you mean 'loss'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache.\n"
+            "  → Did you mean 'loss'? Known: model, head, loss, optimizer, schedule, weights, pretrain, freeze, augment, cache_views, normalize, epochs, patience_epochs, batch_size, steps_per_epoch, sampling, label_groups, crop_px, precision, device, cache.\n"
             "5. study.yaml:7:11: train.epochs must be a whole number, got 'ten'\n"
             "     7 |   epochs: ten\n"
             "       |           ^\n"

@@ -235,7 +235,7 @@ def test_the_shell_with_two_workers_writes_the_same_run_folder_and_python_opens_
     assert_same(rows(of_shell), rows(whole[1]))
     finished = finished_times(of_shell)
     once_more = api.run(study, out=of_shell)  # nothing is left to do
-    assert once_more.verdict == api.open_run(of_shell).verdict
+    assert once_more.verdict == api.open(of_shell).verdict
     assert finished_times(of_shell) == finished
     assert once_more.folder.root == of_shell
 
@@ -254,4 +254,4 @@ def test_the_python_names_do_the_same(tmp_path, study_file, monkeypatch):
     assert len(run.leaderboard) >= 1
     assert run.report.exists()
     assert_reported(run.folder.root, "average_precision_macro")
-    assert api.open_run(run.folder.root).verdict == run.verdict
+    assert api.open(run.folder.root).verdict == run.verdict

@@ -128,12 +128,12 @@ def test_the_python_api_says_it_by_an_argument(foreign, monkeypatch):
     with pytest.raises(RunError, match=OUTSIDE):
         api.predict("runs/own", "new/images", out="out")
     with pytest.raises(RunError, match=OUTSIDE):
-        api.open_run("runs/own").predict("new/images", "out")
+        api.open("runs/own").predict("new/images", "out")
     with pytest.raises(RunError, match=OUTSIDE):
         api.look("runs/own", fit=own.id)
     assert not (root / "was_run").exists()
     with pytest.raises(RunError, match="do not fit"):
-        api.open_run("runs/own", trust_code=True).predict("new/images", "out")
+        api.open("runs/own", trust_code=True).predict("new/images", "out")
     assert (root / "was_run").exists()
 
 

@@ -127,8 +127,8 @@ def test_no_cell_of_a_table_is_a_formula(hostile):
 def test_what_reads_our_tables_reads_the_names_as_they_are(hostile, tmp_path):
     from foldwise.interface import api
 
-    board = api.open_run(hostile / "runs/hostile").leaderboard
-    assert set(board["name"]) > {"=1+1<iframe src=javascript:pwned()>"}
+    board = api.open(hostile / "runs/hostile").leaderboard
+    assert set(board["configuration"]) > {"=1+1<iframe src=javascript:pwned()>"}
     foldwise("judge", hostile / "runs/hostile/scores.csv", "--out", tmp_path / "judged", cwd=tmp_path)
     verdict = (tmp_path / "judged/verdict.json").read_text()
     assert "=1+1<iframe" in verdict

@@ -148,7 +148,10 @@ def test_files_that_are_no_text(tmp_path, study_file):
     Path("folder").mkdir()
     with pytest.raises(SpecError) as refused:
         open_study(Path("folder"))
-    assert str(refused.value) == "folder is a folder\n  → Name the study file in it, such as study.yaml."
+    assert str(refused.value) == (
+        "folder is a folder\n"
+        "  → Name the study file in it, or draft a study of its images: foldwise init folder"
+    )
 
 
 def test_a_byte_order_mark_and_windows_lines_are_read(study_file):

@@ -8,76 +8,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foldwise.csv_cells import as_text
-from foldwise.errors import RunError
-from foldwise.judging.verdict import Verdict, read_verdict
+from foldwise.errors import unknown
+from foldwise.interface.results import Judged, Run
 from foldwise.runs.folder import RunFolder
-from foldwise.sealed import verified
-from foldwise.text import in_shell
+from foldwise.text import count
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from foldwise.judging.claim_check.check import Checked
     from foldwise.pipeline.preparing import Prepared
 
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder and what it says.
-
-    Attributes:
-        trust_code: whether own code that it names may be run; so it is after `run`, whose study named it.
-    """
-
-    folder: RunFolder
-    trust_code: bool = False
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict as data; `docs/verdict.md` describes it.
-
-        Raises:
-            RunError: nothing has been judged yet.
-        """
-        if not self.folder.verdict.exists():
-            raise RunError(
-                f"{self.folder.root} has no verdict yet", cure=f"foldwise report {in_shell(self.folder.root)}"
-            )
-        return read_verdict(self.folder.verdict)
-
-    @property
-    def leaderboard(self) -> pd.DataFrame:
-        """One row per configuration, best first, with its interval and its costs."""
-        import pandas as pd
-
-        table = pd.read_csv(verified(self.folder.results))
-        return table.rename(columns=as_text).map(
-            lambda cell: as_text(cell) if isinstance(cell, str) else cell
-        )
-
-    @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.folder.report
-
-    def predict(
-        self, images: str | Path, out: str | Path, *, device: str = "auto", pictures: bool = False
-    ) -> Path:
-        """Predict new images with the winner; the folder of the predictions."""
-        how: dict[str, Any] = {"device": device, "pictures": pictures, "trust_code": self.trust_code}
-        return predict(self.folder.root, images, out=out, **how)
-
-    def _repr_html_(self) -> str:
-        return str(self.leaderboard.to_html(index=False))
+StudyLike = str | os.PathLike[str] | Mapping[str, Any]
 
 
 def check(
-    study: str | Path,
+    study: StudyLike,
     *,
     overrides: Sequence[str] = (),
     variants: Sequence[str] = (),
@@ -92,13 +47,13 @@ def check(
     from foldwise.pipeline import pipeline
     from foldwise.study.reading import open_study
 
-    file = open_study(Path(study), overrides, variants)
+    file = open_study(_study(study), overrides, variants)
     prepared, _ = pipeline.check(file, progress=decoded, device=device)
     return prepared
 
 
 def run(  # noqa: PLR0913 - each is an option of a run
-    study: str | Path,
+    study: StudyLike,
     *,
     out: str | Path | None = None,
     workers: int | None = None,
@@ -107,11 +62,14 @@ def run(  # noqa: PLR0913 - each is an option of a run
     variants: Sequence[str] = (),
     fetch: bool = True,
     launcher: str = "local",
+    quiet: bool = False,
 ) -> Run:
-    """Check the study, do what is not done yet, judge and report.
+    """Check the study, do what is not done yet, judge and report; prints how far it is, the answer and its warnings.
+
+    Fits that fail are warned of and stand in `Run.failures`. After Ctrl-C, the same call goes on.
 
     Args:
-        study: the study file.
+        study: the study file; or a dict of what would stand in one, with paths from the current folder.
         out: the run folder; `runs/<study>` in the current folder unless stated.
         workers: processes that train at a time; by default as many as cores and memory bear, on a GPU as measured.
         device: auto, cpu, cuda or mps, for settings that say auto.
@@ -120,20 +78,39 @@ def run(  # noqa: PLR0913 - each is an option of a run
         fetch: whether to download a public data set that is not here.
         launcher: `local`; `slurm`, `kubernetes` or `ray`, as the part of the study of that name asks for it; or `inline` to do every
             item in this process, where a debugger can stop.
+        quiet: print nothing.
+
+    Raises:
+        FoldwiseError: everything that would stop the study, said at once.
     """
+    from foldwise.interface.observer import Terminal
     from foldwise.pipeline import pipeline
     from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.study.reading import open_study
 
-    file = open_study(Path(study), overrides, variants, profile=(launcher, ()))
+    file = open_study(_study(study), overrides, variants, profile=(launcher, ()))
     root = Path(out) if out is not None else None
     options = RunOptions(root, workers, device, launcher, fetch=fetch)
-    folder, _ = pipeline.run(file, options, Silent())
-    return Run(folder, trust_code=bool(pipeline.own_names_of(file)))
+    try:
+        with nullcontext(Silent()) if quiet else Terminal() as observer:
+            folder, _ = pipeline.run(file, options, observer)
+    except KeyboardInterrupt:
+        if not quiet:
+            print("\nfoldwise: stopped; the same call goes on from here")
+        raise
+    done = Run(folder, trust_code=bool(pipeline.own_names_of(file)))
+    if failures := done.failures:
+        what = f"{count(len(failures), 'item')} failed, and all others are judged; run.failures lists them."
+        warnings.warn(f"{what} The first says: {failures[0].message}", stacklevel=2)
+    return done
 
 
-def open_run(path: str | Path, *, trust_code: bool = False) -> Run:
-    """A run folder that exists.
+def _study(study: StudyLike) -> Path | Mapping[str, Any]:
+    return study if isinstance(study, Mapping) else Path(study)
+
+
+def open(path: str | Path, *, trust_code: bool = False) -> Run:
+    """A run folder that exists, whether its run is done or not.
 
     Args:
         trust_code: whether own code that it names, and nobody else vouches for, may be run.
@@ -142,6 +119,61 @@ def open_run(path: str | Path, *, trust_code: bool = False) -> Run:
         RunError: it is not one, or holds links or anything else that a run folder never has.
     """
     return Run(RunFolder.open(Path(path)), trust_code)
+
+
+def judge(*scores: str | Path | pd.DataFrame, **options: Any) -> Judged:
+    """The verdict on scores from elsewhere: tables, summaries of nnU-Net, run folders, or frames of pandas.
+
+    Args:
+        options: as of `foldwise judge`: ``configuration``, ``case``, ``score``, ``repeat``, ``fold``, ``group``, ``task``,
+            ``metric``, ``higher_is_better``, ``bounded``, ``one_scale``, ``equivalent_within``, ``alpha``, ``textbook``.
+
+    Raises:
+        SpecError: no such column, or options that do not go together.
+        DataError: the scores cannot be compared.
+    """
+    from foldwise.judging.external.options import ScoreOptions
+    from foldwise.judging.external.verdict import judged_files
+
+    several, names = ("configuration", "score"), [field.name for field in fields(ScoreOptions)]
+    for name in options:
+        if name not in names:
+            raise unknown(name, names, "option of judge")
+    stated: dict[str, Any] = {
+        key: (value,)
+        if key in several and isinstance(value, str)
+        else tuple(value)
+        if key in several
+        else value
+        for key, value in options.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for number, table in enumerate(scores, 1):
+            if isinstance(table, str | Path):
+                files.append(Path(table))
+            else:
+                files.append(Path(folder) / f"scores-{number}.csv")
+                table.to_csv(files[-1], index=False)
+        return Judged(judged_files(files, ScoreOptions(**stated))[0])
+
+
+def claims(
+    report: str | Path | Run, text: str, *, metric: str | None = None, same: Mapping[str, str] | None = None
+) -> Checked:
+    """Which sentences of a text a verdict bears out: true, false, not supported, cannot check.
+
+    Args:
+        report: a run, its folder, a verdict.json, or a CSV with one row per configuration.
+        text: the sentences.
+        metric: what a sentence means that names none; the one that decides by default.
+        same: words of the text that mean names of the report.
+    """
+    from foldwise.judging.claim_check.check import check
+    from foldwise.judging.claim_check.table import open_report
+
+    path = report.folder.root if isinstance(report, Run) else Path(report)
+    return check(open_report(path, metric=metric), text, same=dict(same or {}))
 
 
 def look(

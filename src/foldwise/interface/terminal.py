@@ -49,7 +49,8 @@ def console() -> Console:
     if sys.stdout.isatty():
         return Console(highlight=False)
     # Whoever searches a log finds a sentence whole, and a path can be copied from it.
-    return Console(highlight=False, soft_wrap=True, width=1000)
+    # In a notebook as well: rich would make HTML of a fixed width of it.
+    return Console(highlight=False, soft_wrap=True, width=1000, force_jupyter=False)
 
 
 def hang(out: Console, mark: Text, text: Text) -> None:

@@ -43,16 +43,21 @@ def write_figures(data: ReportData, out: Path) -> list[Path]:
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file, so no figures can be put there", cure="Name a folder.")
-    names = data.names
     out.mkdir(parents=True, exist_ok=True)
     files = []
+    for name, content in figures_of(data):
+        files.append(out / name)
+        with written_whole(files[-1]) as scratch:
+            scratch.write_text(content, encoding="utf-8", newline="")
+    return files
+
+
+def figures_of(data: ReportData) -> Iterator[tuple[str, str]]:
+    """All figures and tables of a report, in the order of the page: the names of their files, and what is in them."""
     for section in sections_of(data):
         drawn = [*forest(data)] if section.name == "leaderboard" else []
-        for end, content in (*drawn, *_figures(section.html, names), *_tables(section.html)):
-            files.append(out / f"{section.name}-{end}")
-            with written_whole(files[-1]) as scratch:
-                scratch.write_text(content, encoding="utf-8", newline="")
-    return files
+        for end, content in (*drawn, *_figures(section.html, data.names), *_tables(section.html)):
+            yield f"{section.name}-{end}", content
 
 
 def _figures(html: str, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -7,10 +7,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.storage import whole_path
@@ -21,7 +23,7 @@ from foldwise.study.spec import Study
 from foldwise.study.training import NO_WEIGHTS_FILE
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys, shown
 from foldwise.study.variants import apply_variants, find_variant_errors
-from foldwise.study.yaml_places import YamlSource, parse_value, read_source
+from foldwise.study.yaml_places import YamlSource, parse, parse_value, read_source
 
 # The key at the beginning of each error of several.
 PLACE = re.compile(r"^(\d+\. )([a-z_]+(?:\.[a-z_]+)*)(?=: )", re.M)
@@ -74,7 +76,7 @@ class StudyFile:
 
 
 def open_study(
-    path: Path,
+    path: Path | Mapping[str, Any],
     overrides: Sequence[str] = (),
     variants: Sequence[str] = (),
     *,
@@ -84,6 +86,7 @@ def open_study(
     """A study file, read and checked.
 
     Args:
+        path: the file; or the values that would stand in one, with paths relative to the current folder.
         overrides: changes such as ``train.epochs=2``; the value is YAML. They come after the variants.
         variants: names of variants of the file, in the order in which they are laid over it.
         profile: the name of an engine, and what is stated of it beside the study; see `lay_profile`.
@@ -92,7 +95,10 @@ def open_study(
     Raises:
         SpecError: every error at once, each with its place, the line, and a cure.
     """
-    source = read_source(path)
+    if isinstance(path, Mapping):
+        source, path, called = _written(path), Path("study.yaml"), "the study"
+    else:
+        source, called = read_source(path), path.name
     errors = find_variant_errors(source, variants, errors_of=lambda value: _checked(value, base=None)[1])
     apply_variants(source, variants)
     # Last, so that what is typed at a command counts more than any file.
@@ -103,8 +109,39 @@ def open_study(
     errors = [*source.errors, *errors, *more_errors]
     if study is None or errors:
         raise SpecError.together(source.error(error) for error in sorted(errors, key=source.order))
-    name = "the options" if typed else path.name
-    return StudyFile(path, study, source, tuple(overrides), tuple(variants), name)
+    return StudyFile(
+        path, study, source, tuple(overrides), tuple(variants), "the options" if typed else called
+    )
+
+
+def _written(values: Mapping[str, Any]) -> YamlSource:
+    """The source of a study that was never a file, as one would have it."""
+    text = in_yaml(_plain(values))
+    source = parse(text, name="the study")
+    source.data = text.encode()
+    return source
+
+
+def in_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as a study file has them."""
+    yaml, text = YAML(), StringIO()
+    yaml.default_flow_style = None
+    yaml.width = 110
+    yaml.dump(values, text)
+    return text.getvalue()
+
+
+def _plain(values: Mapping[str, Any]) -> Any:
+    """The values as a file would state them: keys are texts, and paths are.
+
+    Raises:
+        SpecError: something cannot stand in a file.
+    """
+    try:
+        return json.loads(json.dumps(values, default=os.fspath))
+    except (TypeError, ValueError, RecursionError) as error:
+        cure = "Use dicts, lists, texts, numbers, True, False and None."
+        raise SpecError(f"these values cannot stand in a study file: {error}", cure=cure) from None
 
 
 def findable(study: Study, base: Path) -> Study:
@@ -129,13 +166,7 @@ def study_from_dict(value: dict[str, Any], *, base: Path | None = None) -> Study
     Raises:
         SpecError: every error at once.
     """
-    try:
-        # As a file would state it: keys are texts, and paths are.
-        value = json.loads(json.dumps(value, default=os.fspath))
-    except (TypeError, ValueError, RecursionError) as error:
-        cure = "Use dicts, lists, texts, numbers, True, False and None."
-        raise SpecError(f"these values cannot stand in a study file: {error}", cure=cure) from None
-    study, errors = _checked(value, base=(base or Path()).resolve())
+    study, errors = _checked(_plain(value), base=(base or Path()).resolve())
     if study is None or errors:
         raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors)
     return study

@@ -10,6 +10,7 @@ from typing import Any
 
 from foldwise.errors import SpecError
 from foldwise.storage import whole_path, written_whole
+from foldwise.study.reading import in_yaml
 from foldwise.study.validation_errors import Keys
 
 # What people call networks and heads, and what study files call them; every other name is taken as it is.
@@ -145,13 +146,8 @@ def _typed(name: str, value: object) -> str:
 
 def write_study(study: dict[str, Any], path: Path) -> None:
     """Write a study as YAML, whole or not at all."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.default_flow_style = None
-    yaml.width = 110
-    with written_whole(path) as scratch, scratch.open("w", encoding="utf-8") as file:
-        yaml.dump(study, file)
+    with written_whole(path) as scratch:
+        scratch.write_text(in_yaml(study), encoding="utf-8")
 
 
 def _choice(text: str, option: str) -> Any:
