@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test fuzz chaos check house map format bench bookkeeping scale foretold foretold-difference validate clean
+.PHONY: setup demo studies test fuzz chaos check house map format bench scale foretold foretold-difference validate clean
 
 setup: $(READY)
 
@@ -75,10 +75,6 @@ format: $(READY)
 # benchmarks/results.md.
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
-
-# What bookkeeping costs from 10 to 20,000 items, in CPU time; some minutes.
-bookkeeping: $(READY)
-	$(BIN)/python -m benchmarks.bookkeeping
 
 # What items ask of a file system, counted, and 100,000 of them done by 500 workers, simulated; some minutes.
 scale: $(READY)

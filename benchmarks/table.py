@@ -14,7 +14,7 @@ class Goal:
     """What a figure is to be: at least so much, or at most.
 
     Attributes:
-        unit: ``x`` for times as fast, else s, ms, MB.
+        unit: ``x`` for times as fast, else s, ms, MB; "" for a number by itself.
     """
 
     value: float

@@ -107,6 +107,24 @@ def state(bench: Bench) -> Measured:
     return Measured(figures, equality)
 
 
+def trivial_items(bench: Bench) -> Measured:
+    """Items that take no time, by two workers: the start of these, and what an item more takes."""
+    from benchmarks.bookkeeping import two_workers
+
+    few, many = (10, 100) if bench.quick else (10, 1_000)
+    clock, more, done = [], [], []
+    for turn in range(bench.rounds):
+        took = two_workers(bench.folder / str(turn), (few, many))
+        clock.append(took[many][0])
+        more.append(1000 * (took[many][1] - took[few][1]) / (many - few))
+        done.append(took[many][2])
+    figures = {
+        "by the clock, with their start": Figure.of(clock),
+        "CPU time of an item more": Figure.of(more),
+    }
+    return Measured(figures, Equality(f"{done[0]:,} of {many:,} items done", set(done) == {many}))
+
+
 ROWS = (
     Row(
         "judge",
@@ -156,5 +174,17 @@ ROWS = (
         state,
         minutes=1,
         quick_minutes=0.3,
+    ),
+    Row(
+        "trivial-items",
+        "1,000 items that take no time, by 2 workers",
+        "seconds",
+        {
+            "by the clock, with their start": Goal(90, "s", at_least=False),
+            "CPU time of an item more": Goal(50, "ms", at_least=False),
+        },
+        trivial_items,
+        minutes=2,
+        quick_minutes=0.4,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sys
 import time
@@ -65,6 +66,9 @@ def heads(bench: Bench) -> Measured:
     study["validate"]["folds"] = 2 if bench.quick else 5
     study["compare"]["model"] = ["timm:resnet10t"]
     _, run = ran(bench, 0, study)
+    os.environ["FOLDWISE_CACHE"] = str(
+        bench.folder / "run-0" / "cache"
+    )  # of this process, which measures no other row
     return Heads(run, images).measured(bench.rounds)
 
 

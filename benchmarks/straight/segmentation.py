@@ -25,16 +25,20 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.straight.finished_run import Fit, network_of, optimizer_of, order_of, read_fits
 
 
+def opened(root: Path, name: str) -> np.ndarray:
+    """A picture, or one of a stack: ``stack.npy[3]``."""
+    stack, _, index = name.removesuffix("]").partition("[")
+    return np.load(root / stack)[int(index)] if index else np.asarray(Image.open(root / name))
+
+
 class Pictures(Dataset):
     """Pictures and masks, decoded once and kept in memory, normalised by the training part."""
 
     def __init__(self, root, rows, num_classes, mean_std=None):
-        pictures = [np.asarray(Image.open(root / row["image"]), np.float32) for row in rows]
+        pictures = [opened(root, row["image"]).astype(np.float32) for row in rows]
         self.images = [torch.from_numpy(p if p.ndim == 3 else p[..., None]).movedim(-1, 0) for p in pictures]
         scale = 255 if num_classes == 2 else 1
-        self.masks = [
-            torch.from_numpy(np.asarray(Image.open(root / row["mask"])) // scale).long() for row in rows
-        ]
+        self.masks = [torch.from_numpy(opened(root, row["mask"]) // scale).long() for row in rows]
         self.mean, self.std = mean_std or self.statistics()
 
     def statistics(self):

@@ -42,7 +42,7 @@ def test_every_row_says_what_it_is_and_what_it_takes(row):
     assert row.against
     assert row.goals
     assert all(goal.value > 0 for goal in row.goals.values())
-    assert all(goal.unit in ("x", "s", "MB", "") for goal in row.goals.values())
+    assert all(goal.unit in ("x", "s", "ms", "MB", "") for goal in row.goals.values())
     assert 0 < row.quick_minutes < row.minutes
     assert isinstance(row.lacks(), str)
 
