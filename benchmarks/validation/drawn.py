@@ -70,13 +70,14 @@ class Plan:
     top: float = 0.0
 
 
-def drawn(plan: Plan, rng: np.random.Generator) -> Sample:
-    """One sample."""
+def drawn(plan: Plan, rng: np.random.Generator, behind: np.ndarray = BEHIND) -> Sample:
+    """One sample, in which configurations lie so far `behind` the best."""
     kind, C, R, n = KINDS[plan.kind], plan.configurations, plan.repeats, plan.images
     units = some_groups(rng, n, GROUPS_TO if plan.grouped else 1)
     folds_Rn = some_folds(rng, units, R)
     top = plan.top or kind.top
-    behind = np.zeros(C) if plan.identical else BEHIND[np.linspace(0, len(BEHIND) - 1, C).round().astype(int)]
+    chosen = np.linspace(0, len(behind) - 1, C).round().astype(int)
+    behind = np.zeros(C) if plan.identical else behind[chosen]
     truth_C = rng.permutation(top - behind)
     run = plan.run_sd / slope(kind, top)
     level_C = level(kind, truth_C, run)

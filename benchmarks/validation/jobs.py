@@ -18,6 +18,7 @@ from benchmarks.validation.customs import customary
 from benchmarks.validation.designs import Sample
 from benchmarks.validation.drawn import Plan, drawn
 from benchmarks.validation.judgements import judged_pairs, judgement
+from benchmarks.validation.races import Race, TrainedRace, race_jobs
 from benchmarks.validation.shared_luck import SharedLuck, shared_luck_jobs
 from foldwise.storage import written_whole
 
@@ -36,6 +37,8 @@ JUDGE = (
     ),
     "judging/scores/scoring",
     "judging/judgement",
+    "judging/statistics/racing",
+    "runs/racing",
 )
 Row = dict[str, Any]
 
@@ -122,7 +125,7 @@ class Training:
                 yield about, judged_both(part(whole, repeats, configurations), rng)
 
 
-Job = Drawing | Alarms | Training | SharedLuck
+Job = Drawing | Alarms | Training | SharedLuck | Race | TrainedRace
 
 
 @cache
@@ -255,6 +258,8 @@ def all_jobs() -> list[Job]:
         *drawings,
         *alarms,
         *shared_luck_jobs(100),
+        *race_jobs(25),
+        *(TrainedRace(Training(kind, 92, 25), 25) for kind in PICTURES),
     ]  # what takes longest first, so that no process waits for another
 
 
@@ -280,6 +285,8 @@ def quick_jobs() -> list[Job]:
         Training("gels", 22, 2, repeats=(1,), pictures=600, training_sets=24),
         Training("bacteria", 22, 2, repeats=(1,), pictures=300, training_sets=24),
         SharedLuck(0.06, 3, 1, 3, overlap=False, samples=20),
+        Race("dice", 92, "far", 0.005, 4),
+        TrainedRace(Training("gels", 92, 2, repeats=(1,), pictures=600, training_sets=24), 2),
     ]
 
 

@@ -84,6 +84,13 @@ PROMISES = (
         lambda about: not about["overlap"],
     ),
     Promise("All differences of a factor are covered in 93 % or more", "foldwise: factors", 0.93, 1.0),
+    Promise("After a race the set holds a true best in 95 % or more", "race: set", 0.95, 1.0),
+    Promise(
+        "and it rules out early what is as good as the best in 1 % of studies or less",
+        "race: lost",
+        0.0,
+        0.01,
+    ),
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.validation.pictures import draw_all
 from benchmarks.validation.promises import Verdict
+from benchmarks.validation.races import race_table
 from benchmarks.validation.shared_luck import shared_luck_table
 from foldwise.storage import written_whole
 from foldwise.text import count
@@ -43,6 +44,7 @@ ABOUT = (
     "folds",
     "shared_sd",
     "overlap",
+    "spread",
 )
 
 
@@ -107,6 +109,7 @@ def named(about: Row) -> str:
     words += ["groups"] * about["grouped"] + ["identical"] * about["identical"]
     if "shared_sd" in about:
         words.append(f"K = {about['folds']}, shared sd {about['shared_sd']:g}")
+    words += [about["spread"], f"sd of runs {about['run_sd']:.3g}"] if "spread" in about else []
     words += ["seeds only"] * (about.get("shared") == 0) + [f"score {about.get('top')}"] * bool(
         about.get("top")
     )
@@ -127,6 +130,8 @@ def fragment(rows: Sequence[Row], told: Sequence[Verdict]) -> str:
                 *_cells(rows),
                 "",
                 *shared_luck_table(rows),
+                "",
+                *race_table(rows),
             ]
         )
         + "\n"

@@ -85,7 +85,7 @@ def test_a_sound_judge_breaks_nothing_here(tmp_path):
 
 def test_a_judge_that_forgets_the_runs_is_caught(tmp_path, monkeypatch):
     for module in (variance, run_variance):
-        monkeypatch.setattr(module, "runs_in_mean", lambda folds_Rn: 0.0)
+        monkeypatch.setattr(module, "runs_in_mean", lambda folds_Rn, num_folds=None: 0.0)
     rows = rows_of(PLAN, 16, tmp_path)
     assert {"foldwise: alarm", "foldwise: pair", "foldwise: all pairs"} <= broken(rows)
     assert rows[0]["found"]["foldwise: alarm"][0] > 0.3

@@ -64,6 +64,8 @@ HEADINGS = {
     "SearchSection": "Search",
     "SearchArm": "Searches of a configuration",
     "SearchChoice": "What a fold chose",
+    "RaceSection": "Race",
+    "RaceLook": "A look of a race",
     "ModelThroughput": "Speed",
     "SpeedPoint": "Speed at a batch size",
     "Speed": "Images per second",

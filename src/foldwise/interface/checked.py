@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MAX_NAMES = 10  # of classes in a line
+WORTH_A_RACE_S = (
+    1200.0  # of training: workers wait for each other at every look, and of less there is little to spare
+)
 
 
 def say_findings(out: Console, findings: tuple[Finding, ...]) -> None:
@@ -60,9 +63,46 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
     for line in _first_proposals(prepared):
         hang(out, Text("          "), Text(line))
     hang(out, Text("Estimate: "), Text(_estimate(costs, workers, plan)))
+    if race := _race(prepared, costs):
+        hang(out, Text("Race:     "), Text(race))
     if foreseen := _foreseen(prepared):
         hang(out, Text("Can tell: "), Text(foreseen))
     out.print()
+
+
+def _race(prepared: Prepared, costs: Costs) -> str | None:
+    """What a race would spare, or that of the study; None where there is too little to be spared, or nothing is known."""
+    from foldwise.judging.statistics.power import Data, planned
+    from foldwise.judging.statistics.racing import SPREAD, expected_share
+    from foldwise.pipeline.preparing import units_tested
+    from foldwise.runs.racing import ALWAYS_LEFT, SHARE_OF_ALPHA, looks_of
+
+    study, splits, groups = prepared.study, prepared.splits, prepared.audit.groups
+    fits = [item for item in prepared.plan.items if item.kind == "fit"]
+    seconds = sum(costs.of[fit.settings["configuration"]].seconds_per_fit for fit in fits)
+    units = units_tested(splits, groups)
+    looks, number = looks_of(units, study.validate_.repeats), len(prepared.configurations)
+    if (
+        study.search
+        or number <= ALWAYS_LEFT
+        or not looks
+        or (seconds < WORTH_A_RACE_S and prepared.plan.race is None)
+    ):
+        return None
+    assumed = planned(
+        study, Data.tested(prepared.dataset, groups, splits), num_configurations=number, folds=len(units)
+    )
+    if assumed is None:
+        return None
+    share = expected_share(*assumed, looks, units, alpha=study.judge.alpha * SHARE_OF_ALPHA / len(looks))
+    spared = f"about {duration(share * seconds)} of {duration(seconds)} of training"
+    even = f"where configurations lie evenly from the best down to {SPREAD:g} below it"
+    alike = "next to nothing where all are alike. The verdict is as sure"
+    if prepared.plan.race is not None:
+        return f"looks at {count(len(looks), 'point')} on the way are expected to spare {spared} {even}, and {alike}."
+    if share * seconds < WORTH_A_RACE_S / 4:
+        return None
+    return f"validate: {{race: true}} would train what is shown not to be best no further. That spares {spared} {even}, and {alike}."
 
 
 def _foreseen(prepared: Prepared) -> str | None:

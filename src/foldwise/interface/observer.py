@@ -152,7 +152,8 @@ def say_planned(folder: RunFolder) -> None:
     out = console()
     say_again(out, folder, folder.load_plan())
     to_come = folder.load_plan().num_to_come
-    more = f", and at most {to_come} that searches propose on the way" if to_come else ""
+    by = "a race releases look by look" if folder.load_plan().race else "searches propose on the way"
+    more = f", and at most {to_come} that {by}" if to_come else ""
     out.print(f"Run folder: {folder.root}, {count(left, 'item')} to do{more}", markup=False)
     rows = (
         (

@@ -178,7 +178,7 @@ class RunProgress:
 
     def show(self) -> None:
         """Look at the run folder and say how far it is."""
-        if self.plan.searches:  # it grows
+        if self.plan.grows:
             self.plan = self.folder.load_plan()
         done, failed = self.folder.settled()
         settled = self._settled_count(done, failed)

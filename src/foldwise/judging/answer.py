@@ -75,6 +75,11 @@ def _why_unbeaten(judgement: Judgement) -> State:
     return "too_few_runs" if test.run_share > 0.5 else "too_few_images"
 
 
+def num_early(configurations: Results) -> int:
+    """How many a race has ruled out on the way."""
+    return sum(result.verdict == "ruled out early" for result in configurations)
+
+
 def answer_of(judgement: Judgement, configurations: Results, sentence: str) -> Answer:
     """The first of the configurations that are compared, its numbers, and how many others could be the best."""
     ranked = [configuration for configuration in configurations if configuration.compared]
@@ -88,7 +93,7 @@ def answer_of(judgement: Judgement, configurations: Results, sentence: str) -> A
         low=winner.low,
         high=winner.high,
         sentence=sentence,
-        num_ruled_out=len(ranked) - 1 - num_tied,
+        num_ruled_out=len(ranked) - 1 - num_tied + num_early(configurations),
         num_tied=num_tied,
         minimal_detectable_difference=comparison.minimal_detectable_difference if comparison else None,
     )
@@ -100,6 +105,11 @@ def run_sentence(
     """How sure the answer of a run is, and which shallow baseline it does not beat."""
     ranked = [configuration for configuration in configurations if configuration.compared]
     sentence = _run_sentence(rows, judgement, state, ranked)
+    if early := num_early(configurations):
+        spared = sum(fit.status == "spared" for fit in rows.fits)
+        sentence += (
+            f" {count(early, 'more was', 'more were')} ruled out early, which spared {count(spared, 'fit')}."
+        )
     return f"{sentence} {unbeaten.message}" if unbeaten else sentence
 
 
@@ -110,7 +120,8 @@ def _run_sentence(rows: Rows, judgement: Judgement, state: State, ranked: Result
     if state in TRIVIAL_UNBEATEN:
         return _unbeaten_sentence(rows, judgement, state, winner.name, reached)
     if state == "incomplete":
-        done, planned = sum(fit.status == "done" for fit in rows.fits), len(rows.fits)
+        done = sum(fit.status == "done" for fit in rows.fits)
+        planned = sum(fit.status != "spared" for fit in rows.fits)
         return f"The study is not finished ({done} of {planned} fits are done). So far {winner.name} leads with {reached}."
     if state == "single_configuration":
         return f"{winner.name} reaches {reached}. There is nothing it could be compared with."

@@ -13,11 +13,12 @@ from typing import Any
 
 from foldwise.judging.answer import answer_of, run_sentence, state_of
 from foldwise.judging.curves import write_curves
-from foldwise.judging.judgement import Judgement, Terms, judge_scores, with_trivial
+from foldwise.judging.judgement import Judgement, judge_rows, with_trivial
+from foldwise.judging.race import Looks, race_section, spent_by
 from foldwise.judging.scores.baselines import baselines_of
 from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.scores.rows import Rows, read_rows
-from foldwise.judging.scores.scoring import Scored, score
+from foldwise.judging.scores.scoring import score
 from foldwise.judging.sections.auxiliary import (
     aa_test_section,
     aa_test_warning,
@@ -50,8 +51,7 @@ from foldwise.judging.verdict import (
     Verdict,
 )
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.metrics.outputs import Outputs
-from foldwise.metrics.table import Metric, choose_metric, reported
+from foldwise.metrics.table import Metric
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.sealed import seal
 from foldwise.study.spec import LEAVE_ONE_OUT, Study, Validation
@@ -91,16 +91,19 @@ def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
 def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Verdict:
     """The verdict of a study on its rows, and on the external set of its run folder; nothing is written."""
     judgement = _judgement(study, rows)
-    configurations = configuration_results(rows, judgement)
+    winner = judgement.comparable[0] if judgement.comparable else None
+    looks = Looks(study, rows, winner)
+    configurations = configuration_results(rows, judgement, looks.early)
     shallow = shallow_baselines(study.baselines, rows, judgement)
     trivial = [trivial_baseline(judgement, baseline, scored) for baseline, scored in judgement.trivial]
     state = state_of(rows, judgement, configurations)
     unbeaten = not_beaten(shallow, configurations, rows, judgement)
     equals = aa_test_section(rows, judgement, num_planned=study.validate_.num_copies)
-    compared = [rows.by_id[id] for id in judgement.comparable]
+    # Of fewer configurations than the study has, levels would be compared by the best settings of each alone.
+    common = judgement if looks.common is None or winner is None else looks.common
+    compared = [rows.by_id[id] for id in common.comparable]
     varied = factors_of(study, compared) if len(compared) > 1 else ()
-    factors = factors_section(varied, judgement, configurations)
-    winner = judgement.comparable[0] if judgement.comparable else None
+    factors = factors_section(varied, common, configurations, by=looks.common_words)
     answer = None
     if winner is not None:
         sentence = run_sentence(rows, judgement, state, configurations, unbeaten)
@@ -129,6 +132,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         aa_test=equals,
         external=external_section(folder, rows, judgement) if folder else None,
         search=searched,
+        race=race_section(looks),
         robustness=robustness_section(study.robustness, rows, judgement, configurations),
         failed_items=failed_items(rows.auxiliary),
         throughput=throughput_section(rows.auxiliary),
@@ -158,7 +162,7 @@ def assemble(
     metrics = {name: _metric_facts(metric, averaging(metric)) for name, metric in judgement.metrics.items()}
     decides = metrics[judgement.metric.name]
     run_only: dict[str, Any] = dict.fromkeys(
-        ("thresholds", "boundary", "calibration", "aa_test", "robustness", "search", "external")
+        ("thresholds", "boundary", "calibration", "aa_test", "robustness", "search", "race", "external")
     )
     run_only |= dict.fromkeys(("baselines", "failed_items", "throughput"), ())
     return Verdict(
@@ -191,7 +195,7 @@ def _facts_of(study: Study, rows: Rows) -> dict[str, Any]:
         "folds": rows.num_folds,
         "repeats": len(rows.repeats),
         "num_done": sum(fit.status == "done" for fit in rows.fits),
-        "num_planned": len(rows.fits),
+        "num_planned": sum(fit.status != "spared" for fit in rows.fits),
         "finished": max(finished, default=None),
     }
 
@@ -205,32 +209,18 @@ def _division(validation: Validation, num_folds: int) -> Division:
 
 
 def _judgement(study: Study, rows: Rows) -> Judgement:
-    metric = choose_metric(study.judge.metric, rows.family)
-    terms = Terms(
-        judge=study.judge,
-        metric=metric,
-        # Those of boundaries only where they were computed.
-        metrics=reported(metric, rows.family, boundary=rows.boundaries is not None),
-        units=rows.units,
-        num_cases=len(rows.tested),
-        noun=("group", "groups") if rows.units.grouped else ("image", "images"),
-    )
-    scored: dict[str, Scored] = {}
-    most: list[Outputs] = []  # of the configuration that has most images done
-    for configuration in rows.configurations:
-        by_repeat = rows.outputs_by_repeat(configuration.id)
-        if not by_repeat:
-            continue
-        scored[configuration.id] = score(by_repeat, rows.units, decides=metric, classes=rows.classes)
-        own = [outputs for _, outputs in by_repeat]
-        most = max(most, own, key=lambda repeats: sum(len(outputs.case) for outputs in repeats))
-    # One fold less makes another score: of easier or harder images, so that a comparison would be of folds.
-    complete = [id for id in scored if rows.complete(id)]
+    judgement = judge_rows(study, rows, spent=spent_by(rows.race))
+    # Of the configuration that has most images done.
+    every = ([outputs for _, outputs in rows.outputs_by_repeat(id)] for id in judgement.scored)
+    most = max(every, key=lambda repeats: sum(len(outputs.case) for outputs in repeats), default=[])
     trivial = tuple(
-        (baseline, score(list(enumerate(outputs)), rows.units, decides=metric, classes=rows.classes))
+        (
+            baseline,
+            score(list(enumerate(outputs)), rows.units, decides=judgement.metric, classes=rows.classes),
+        )
         for baseline, outputs in (baselines_of(rows, most) if most else [])
     )
-    return with_trivial(judge_scores(terms, scored, complete), trivial)
+    return with_trivial(judgement, trivial)
 
 
 def selection_section(judgement: Judgement) -> SelectionSection | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from foldwise.judging.scores.baselines import Baseline
-from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, table_of
+from foldwise.judging.scores.rows import Rows
+from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, score, table_of
 from foldwise.judging.statistics.draws import MOST_DRAWS, SEED
 from foldwise.judging.statistics.inference import Comparison, as_good_as_any, compare, limit_alone
 from foldwise.judging.statistics.intervals import Interval, interval, moved
@@ -17,8 +18,8 @@ from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.statistics.selection import Selected, selected_score
 from foldwise.judging.statistics.variance import with_fixed_row
 from foldwise.metrics.influence import Units
-from foldwise.metrics.table import Metric
-from foldwise.study.spec import Judging
+from foldwise.metrics.table import Metric, choose_metric, reported
+from foldwise.study.spec import Judging, Study
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Terms:
         units: what was sampled.
         num_cases: images.
         noun: what a unit is called, one and many: ``("image", "images")``.
+        num_folds: of the study, where only some of them are looked at.
+        spent: the part of alpha that a race may have used up before.
     """
 
     judge: Judging
@@ -40,6 +43,8 @@ class Terms:
     units: Units
     num_cases: int
     noun: tuple[str, str]
+    num_folds: int | None = field(default=None, kw_only=True)
+    spent: float = field(default=0.0, kw_only=True)
 
     @property
     def sign(self) -> int:
@@ -53,7 +58,8 @@ class Terms:
 
     def table_of(self, metric: Metric, scored: Sequence[Scored]) -> MetricTable:
         """A metric of several that are judged together, with its intervals."""
-        return table_of(metric, scored, self.units, num_cases=self.num_cases, alpha=self.judge.alpha)
+        alpha, folds = self.judge.alpha, self.num_folds
+        return table_of(metric, scored, self.units, num_cases=self.num_cases, alpha=alpha, num_folds=folds)
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,40 @@ class Judgement(Terms):
         return max(defined, key=lambda pair: self.sign * pair[1].estimates[name], default=None)
 
 
+def judge_rows(study: Study, rows: Rows, *, num_folds: int | None = None, spent: float = 0.0) -> Judgement:
+    """The judgement of the fits of a run that are done, without trivial predictors; of all of its splits, or of some.
+
+    `num_folds` and `spent` are as of `Terms`.
+    """
+    terms = replace(terms_of(study, rows), num_folds=num_folds, spent=spent)
+    scored = scores_of(study, rows, [row.id for row in rows.configurations])
+    # One fold less makes another score: of easier or harder images, so that a comparison would be of folds.
+    return judge_scores(terms, scored, [id for id in scored if rows.complete(id)])
+
+
+def terms_of(study: Study, rows: Rows) -> Terms:
+    """What of a study and its images is settled before any score is looked at."""
+    metric = choose_metric(study.judge.metric, rows.family)
+    return Terms(
+        judge=study.judge,
+        metric=metric,
+        # Those of boundaries only where they were computed.
+        metrics=reported(metric, rows.family, boundary=rows.boundaries is not None),
+        units=rows.units,
+        num_cases=len(rows.tested),
+        noun=("group", "groups") if rows.units.grouped else ("image", "images"),
+    )
+
+
+def scores_of(study: Study, rows: Rows, ids: Iterable[str]) -> dict[str, Scored]:
+    """The scores of those of these configurations that have a fit which is done."""
+    metric, scored = choose_metric(study.judge.metric, rows.family), dict[str, Scored]()
+    for id in ids:
+        if by_repeat := rows.outputs_by_repeat(id):
+            scored[id] = score(by_repeat, rows.units, decides=metric, classes=rows.classes)
+    return scored
+
+
 def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collection[str]) -> Judgement:
     """The judgement of scores by configuration id; `complete` are those with every fold and repeat.
 
@@ -135,7 +175,7 @@ def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collectio
     comparable = best_first(whole, scored, terms.metric)
     rows = [scored[id] for id in comparable]
     tables = {key: terms.table_of(metric, rows) for key, metric in terms.metrics.items()} if rows else {}
-    comparison, selected = compared(tables.get(name), alpha=terms.judge.alpha)
+    comparison, selected = compared(tables.get(name), alpha=terms.judge.alpha, spent=terms.spent)
     return Judgement(
         **vars(terms),
         scored=scored,
@@ -147,12 +187,23 @@ def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collectio
 
 
 def compared(
-    decisive: MetricTable | None, *, alpha: float, seed: int = SEED, most: int = MOST_DRAWS
+    decisive: MetricTable | None,
+    *,
+    alpha: float,
+    spent: float = 0.0,
+    seed: int = SEED,
+    most: int = MOST_DRAWS,
 ) -> tuple[Comparison | None, Selected | None]:
-    """Who could be the best by the metric that decides, and the winner's corrected score; None where none is tested."""
+    """Who could be the best by the metric that decides, and the winner's corrected score; None where none is tested.
+
+    Of the error alpha, `spent` was used up by looks before the end: the comparison has what is left, and counts it in
+    its p values.
+    """
     if decisive is None or decisive.variance is None or len(decisive.values) < 2:
         return None, None
-    comparison = compare(decisive.variance, alpha=alpha, seed=seed, most=most)
+    comparison = compare(decisive.variance, alpha=alpha - spent, seed=seed, most=most)
+    if spent:
+        comparison = replace(comparison, p_better=np.minimum(comparison.p_better + spent, 1.0))
     spread, metric = decisive.spreads[comparison.winner], decisive.metric
     assert spread is not None
     sign = 1 if metric.higher_is_better else -1

@@ -35,6 +35,7 @@ LEADERBOARD = (
     "estimate", "low", "high", "se", "run_sd", "difference", "difference_low", "difference_high", "p",
     "could_be_best", "equivalent", "p_wins", "rank_low", "rank_high", "ruled_out_by", "num_done", "num_planned",
 )  # fmt: skip
+NUMBERS = ("num_done", "num_planned", "num_spared")  # of fits; those are spared that a race ended before
 # The columns of scores.csv; by them `judging/external` recognises one.
 NAMES = ("configuration", "configuration_name", "repeat", "fold", "case", "image", "group", "class")
 CLASSIFIED = ("true", "predicted", "probability")
@@ -50,7 +51,7 @@ def write_results(path: Path, verdict: Verdict) -> None:
     configurations = verdict.configurations
     factors = list(dict.fromkeys(factor for row in configurations for factor in row.levels))
     ends = [f"{metric}{end}" for metric in verdict.metrics for end in ("", "_low", "_high")]
-    header = ["configuration", "name", *factors, "verdict", "metric", *STANDING, "num_done", "num_planned"]
+    header = ["configuration", "name", *factors, "verdict", "metric", *STANDING, *NUMBERS]
     rows = [_result(row, row.verdict, verdict, factors) for row in configurations]
     rows += [_result(row, row.kind, verdict, factors) for row in verdict.baselines]
     write_table(path, [*header, *ends, "confusion", *Cost.model_fields], iter(rows))
@@ -72,7 +73,7 @@ def _result(
         *(levels.get(factor) for factor in factors),
         standing,
         verdict.metric.name,
-        *(fields.get(key) for key in (*STANDING, "num_done", "num_planned")),
+        *(fields.get(key) for key in (*STANDING, *NUMBERS)),
         *(
             cell
             for score in scores

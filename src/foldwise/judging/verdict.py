@@ -25,6 +25,7 @@ from foldwise.judging.verdict_sections import (
     CalibrationSection,
     ExternalSection,
     FactorsSection,
+    RaceSection,
     SearchSection,
     ThresholdsSection,
 )
@@ -174,6 +175,7 @@ class Verdict(VerdictPart):
     textbook: TextbookSection | None
     robustness: RobustnessSection | None
     search: SearchSection | None
+    race: RaceSection | None = None
     external: ExternalSection | None
     failed_items: tuple[FailedItem, ...]
     throughput: tuple[ModelThroughput, ...]

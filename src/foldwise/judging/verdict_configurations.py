@@ -38,7 +38,7 @@ class FoldScore(VerdictPart):
     score: float | None
 
 
-Rank = Literal["winner", "could be best", "worse", "incomplete", "failed"]
+Rank = Literal["winner", "could be best", "worse", "ruled out early", "incomplete", "failed"]
 
 
 class MetricEstimate(ScoreEstimate):
@@ -156,6 +156,7 @@ class ConfigurationResult(Standing):
     cost: Cost
     num_done: int
     num_planned: int
+    num_spared: int = 0
     failures: tuple[Failure, ...]
     lacks: str | None = None
 

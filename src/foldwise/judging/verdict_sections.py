@@ -278,3 +278,27 @@ class SearchSection(VerdictPart):
     reproducible: bool
     sentence: str
     arms: tuple[SearchArm, ...]
+
+
+class RaceLook(VerdictPart):
+    """A look into a race: after which fold of which repeat, of how many images or groups, and whom it ruled out."""
+
+    repeat: int
+    fold: int
+    after: str
+    num_units: int
+    num_compared: int
+    ruled_out: tuple[str, ...]
+
+
+class RaceSection(VerdictPart):
+    """What was trained no further, as it was shown not to be best, and what that spared."""
+
+    alpha: float
+    spent: float
+    num_looks: int
+    looks: tuple[RaceLook, ...]
+    num_ruled_out: int
+    num_spared: int
+    seconds_spared: float | None
+    sentence: str

@@ -58,6 +58,9 @@ def _best(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[s
 
 def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator[str]:
     """Who is tied and who is ruled out; what nobody could have seen."""
+    if verdict.race and verdict.race.num_ruled_out:
+        early = count(verdict.race.num_ruled_out, "more was", "more were")
+        yield f"{early} shown not to be best and trained no further."
     if verdict.state == "no_better_than_trivial":
         yield "Nothing was better than a trivial predictor."
     elif verdict.state in TRIVIAL_UNBEATEN:

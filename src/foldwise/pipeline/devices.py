@@ -73,7 +73,7 @@ def all_settled(folder: RunFolder, plan: Plan, *, elsewhere: bool = False) -> bo
     agenda = Agenda(folder, plan)
     agenda.look()
     if not agenda.left:
-        return not plan.num_to_come  # a search has more to propose
+        return not plan.num_to_come  # a search has more to propose, or a race to look at
     # Devices are looked for only while something is left: that may import torch, which takes seconds.
     return not elsewhere and {plan.items[index].id for index in agenda.left} <= waiting_here(plan)
 
@@ -111,18 +111,23 @@ class Agendas:
     def now(self) -> Agenda:
         """What is left of the plan as it is now; one call of the file system where it is as it was."""
         agenda, version = self._agenda, self.folder.plan_version()
-        if agenda and (self._fixed is agenda.plan or version == self._version) and not agenda.plan.searches:
+        if agenda and (self._fixed is agenda.plan or version == self._version) and not agenda.plan.grows:
             return agenda
         plan = self._fixed
-        if plan is None or plan.searches:  # of which the plan grows
+        if plan is None or plan.grows:
             plan = self.folder.load_plan()
-        if agenda is None or version != self._version or plan.searches != agenda.plan.searches:
+        if agenda is None or version != self._version or _growth(plan) != _growth(agenda.plan):
             waits = () if self._elsewhere else waiting_here(plan)
             lane, device = self._lane, self._device
             theirs = [item.id for item in plan.items if lane and lane_of(item, device) != lane]
             self._agenda = agenda = Agenda(self.folder, plan, waits, theirs=theirs, share=self._share)
         self._version = version
         return agenda
+
+
+def _growth(plan: Plan) -> object:
+    """What is another once a plan has grown."""
+    return plan.searches, plan.race and plan.race.rulings
 
 
 BYTES_PER_NUMBER = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ from foldwise.runs.folder import RunFolder, write_json, written_whole
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
 from foldwise.runs.planning import make_plan
+from foldwise.runs.racing import plan_race
 from foldwise.runs.searching.samplers import check_sampler
 from foldwise.runs.searching.search import plan_searches
 from foldwise.sealed import Damaged, seal
@@ -113,9 +114,22 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     if study.search is None:
         pixels = int(packed.shapes.prod(axis=1).sum())
         plan = make_plan(study, compared, images=ImageSizes(len(packed), pixels, packed.is_square), **about)
+        if study.validate_.race:
+            race = plan_race(study, compared, units_tested(splits, audited.groups))
+            plan = replace(plan, race=race)
     else:
         plan = plan_searches(study, compared, **about)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
+
+
+def units_tested(splits: Sequence[Split], groups: Sequence[str]) -> list[int]:
+    """Images, or groups of them, that the first folds of the first repeat test: of one fold, of two, and so on to all."""
+    tested: set[str] = set()
+    numbers = []
+    for split in (split for split in splits if split.repeat == 0):
+        tested |= {groups[case] or f"\0{case}" for case in split.test.tolist()}
+        numbers.append(len(tested))
+    return numbers
 
 
 def refuse(audited: Audit) -> None:

@@ -22,6 +22,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
+from foldwise.judging.race import look
 from foldwise.learning.job import Job, Superseded
 from foldwise.pipeline.devices import Agendas
 from foldwise.pipeline.mending import Mending, files_of
@@ -234,8 +235,8 @@ def _do_next(folder: RunFolder, agendas: Agendas, device: str, log: Callable[[st
     """Do the first item whose lease is to be had; how many were done, and None where nothing is left to do."""
     agenda = agendas.now()
     agenda.look()
-    if not agenda.has_free and agenda.plan.num_to_come and advance(folder):
-        agenda = agendas.now()  # whoever has nothing to do asks the searches for more
+    if not agenda.has_free and agenda.plan.num_to_come and (advance(folder) or look(folder)):
+        agenda = agendas.now()  # whoever has nothing to do asks the searches, or the race, for more
         agenda.look()
     alone = crowded(folder)
     for item in agenda.choices():

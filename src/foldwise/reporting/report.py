@@ -78,6 +78,7 @@ SECTIONS = (  # in the order of the page
     Section("factors", "What mattered", factors.section),
     Section("aa-test", "A/A test", leaderboard.aa_test_section),
     Section("search", "Search", search.section),
+    Section("race", "Race", search.race_section),
     Section("metrics", "Metrics", metrics.section),
     Section("classes", "Per class", classes.section),
     Section("splits", "Training, validation, test", classes.splits_section),

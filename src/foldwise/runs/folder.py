@@ -16,6 +16,7 @@ from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
 from foldwise.runs.paths import RunPaths
 from foldwise.runs.plan import Plan, skipped, with_proposals
+from foldwise.runs.racing import forget_rulings
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder
 from foldwise.sealed import read_json as read_json
 from foldwise.storage import names_in, sync
@@ -103,7 +104,7 @@ class RunFolder(RunPaths):
         seal(self.plan, plan.to_json(), beside)
 
     def load_plan(self) -> Plan:
-        """The plan of the run, as it was saved last, with what searches have proposed since.
+        """The plan of the run, as it was saved last, with what searches have proposed and a race has ruled since.
 
         Raises:
             Damaged: it, or what was laid out with it.
@@ -113,7 +114,7 @@ class RunFolder(RunPaths):
         check_sizes(self.plan, seals)
         with decoding(self.plan):
             plan = Plan.from_json(record, where=str(self.plan))
-        return with_proposals(plan, self.proposals) if plan.searches else plan
+        return with_proposals(plan, self.proposals) if plan.grows else plan
 
     def plan_version(self) -> tuple[int, ...]:
         """What is another once the plan was written anew; nothing where there is none."""
@@ -279,6 +280,7 @@ class RunFolder(RunPaths):
         chosen = failed if item_ids is None else failed & item_ids
         for item_id in sorted(chosen):
             self.withdraw(item_id)
+        forget_rulings((self.root / "search").glob("race-*"), chosen)
         if any(item_id.startswith("trial-") for item_id in chosen):
             for choice in (self.root / "search").glob("*/[ep]*-*.json"):  # another trial may be the best now
                 choice.unlink(missing_ok=True)

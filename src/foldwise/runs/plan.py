@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id
 from foldwise.runs.items import KINDS, TRAINED, Item
+from foldwise.runs.racing import Race, opened
 from foldwise.sealed import decoding, read_record
 from foldwise.study.configurations import Configuration
 from foldwise.study.training import Training
@@ -84,20 +85,31 @@ class Search:
 class Plan:
     """All items of a study in the order to do them, and the configurations they belong to.
 
-    With `searches` it grows while it is worked on, by what is proposed; the configurations are their arms.
+    With `searches` it grows while it is worked on, by what is proposed; the configurations are their arms. With a `race` it
+    opens look by look: `items` are then those that may be done, see `with_proposals`.
     """
 
     items: tuple[Item, ...]
     configurations: tuple[Configuration, ...]
     searches: tuple[Search, ...] = ()
+    race: Race | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether its items are others while it is worked on."""
+        return bool(self.searches) or self.race is not None
 
     @property
     def num_to_come(self) -> int:
-        """Items that searches have not planned yet."""
-        return sum(search.num_to_come for search in self.searches)
+        """Items that searches have not planned yet, or that a race holds back; not all of these may come."""
+        later = len(self.race.later) if self.race else 0
+        return later + sum(search.num_to_come for search in self.searches)
 
     def coming(self, settled: Collection[str]) -> list[Item]:
-        """What searches will have done as soon as a worker asks, by items of the same kind: their first trials."""
+        """What will be there as soon as a worker asks: of searches by items of the same kind, their first trials."""
+        if self.race is not None:
+            waits = any(item.kind == "fit" and item.id not in settled for item in self.items)
+            return [] if waits else [item for item in self.race.later if item.kind == "fit"]
         firsts = {item.id: item for item in self.items} if self.searches else {}
         return [
             firsts[search.trials[0].item]
@@ -114,8 +126,9 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values."""
         plain = _PLAIN.dump_python(self, mode="json")
-        if not self.searches:  # so that a plan without one stays what it was
-            del plain["searches"]
+        for grows in ("searches", "race"):  # so that a plan without one stays what it was
+            if not plain[grows]:
+                del plain[grows]
         return {"schema": 1, **plain}
 
     @staticmethod
@@ -126,8 +139,8 @@ class Plan:
             checked_id(name, "item", where=where)
         for row in plan.configurations:
             checked_id(row.id, "configuration", where=where)
-        for search in plan.searches:
-            checked_id(search.id, "search", where=where)
+        for name in [search.id for search in plan.searches] + ([plan.race.id] if plan.race else []):
+            checked_id(name, "search", where=where)
         return plan
 
 
@@ -151,10 +164,13 @@ def num_promoted(num_trials: int) -> int:
 
 
 def with_proposals(plan: Plan, folder_of: Callable[[str], Path]) -> Plan:
-    """The plan with all that its searches have proposed; a file that is damaged is as if it were not there.
+    """The plan with all that its searches have proposed, or its race has ruled.
 
-    What follows from results can be proposed again, and is the same then.
+    A file that is damaged is as if it were not there: what follows from results can be written again, and is the same then.
     """
+    if plan.race is not None:
+        now, race = opened(plan.items, plan.race, folder_of(plan.race.id))
+        return replace(plan, items=now, race=race)
     searches, items = [], list[Item]()
     for search in plan.searches:
         folder = folder_of(search.id)

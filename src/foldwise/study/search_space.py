@@ -238,7 +238,8 @@ def _beside_errors(document: Mapping[str, Any]) -> list[Invalid]:
     """What cannot be asked for together with a search."""
     validation = document.get("validate")
     stated = [key for key in NOT_BESIDE if document.get(key, False) not in (None, False)]
-    stated += ["validate.aa_test"] if isinstance(validation, dict) and validation.get("aa_test") else []
+    division = validation if isinstance(validation, dict) else {}
+    stated += [f"validate.{key}" for key in ("aa_test", "race") if division.get(key)]
     return [
         Invalid(
             tuple(key.split(".")),

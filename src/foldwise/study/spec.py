@@ -148,6 +148,7 @@ class Validation(Node):
     group: str = "auto"
     near_duplicates: Literal["group", "ignore"] = "group"
     stratify: bool = True
+    race: bool = False
     aa_test: Annotated[
         bool | ranges.NumCopies,
         Field(description="true, false, or how often the first configuration is trained again, 1 to 100"),

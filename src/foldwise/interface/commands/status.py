@@ -63,6 +63,7 @@ def say_status(folder: RunFolder) -> None:
     holding = holders(folder, plan, jobs, name=name)
     lost = {holder.item for holder in holding if holder.lost}
     _say_counts(out, folder, plan, lost)
+    _say_race(out, plan)
     for holder in holding:
         at = f", on {holder.at}" if holder.at else ""
         if holder.lost:
@@ -112,6 +113,21 @@ def _say_counts(out: Console, folder: RunFolder, plan: Plan, lost: set[str]) -> 
             f"  search   {tried} of {count(of, 'trial')} proposed; {ended} of {len(plan.searches)} searches have ended",
             markup=False,
         )
+
+
+def _say_race(out: Console, plan: Plan) -> None:
+    """How many looks were made, whom they ruled out, and what that spared."""
+    race = plan.race
+    if race is None:
+        return
+    spared, later = (sum(item.kind == "fit" for item in items) for items in (race.spared, race.later))
+    number = len(plan.configurations)
+    line = (
+        f"  race     {len(race.rulings)} of {count(len(race.looks), 'look')} made; {len(race.stopped)} of "
+        f"{count(number, 'configuration')} ruled out early, which spares {count(spared, 'fit')}"
+    )
+    to_come = f"; {later} come after the next look, unless it spares them" if later else ""
+    out.print(line + to_come, markup=False)
 
 
 def _say_failed(out: Console, folder: RunFolder, plan: Plan) -> None:

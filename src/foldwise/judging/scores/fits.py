@@ -16,25 +16,33 @@ if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
 
 
+Status = Literal["done", "failed", "missing", "spared"]
+
+
 @dataclass(frozen=True)
 class PlannedFit:
-    """One planned fit and what became of it; `result` is empty while it is missing."""
+    """One planned fit and what became of it; `result` is empty while it is missing.
+
+    It is spared where a race has ruled its configuration out before: it counts as not done, whether or not it is.
+    """
 
     item: str
     configuration: str
     repeat: int
     fold: int
-    status: Literal["done", "failed", "missing"]
+    status: Status
     result: Mapping[str, Any]
     path: Path
     epochs_planned: int | None = None
 
 
-def planned_fit(folder: RunFolder, item: Item) -> PlannedFit:
+def planned_fit(folder: RunFolder, item: Item, *, spared: bool = False) -> PlannedFit:
     """A fit of the plan, as it stands in the run folder."""
     path, settings, result = folder.done(item.id), item.settings, folder.result(item.id) or {}
-    status: Literal["done", "failed", "missing"] = "missing"
-    if result:
+    status: Status = "missing"
+    if spared:
+        status, result = "spared", {}
+    elif result:
         status = "done" if result["status"] == "done" else "failed"
     # It cannot be run while what it needs has failed, and so is not missing only.
     elif any((folder.result(need) or {}).get("status") == "failed" for need in item.needs):

@@ -25,6 +25,7 @@ from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.plan import Plan, Search
+from foldwise.runs.racing import Race
 from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
 from foldwise.study.configurations import Configuration
@@ -58,6 +59,7 @@ class Rows:
         boundaries: boundary scores; None where the study does not ask for them.
         searches: of every configuration in every fold, where the study searches.
         trials: their results, by item, of those that have one; they decide which fit is judged, and are no scores.
+        race: by which some configurations are trained no further; None where all are trained in full.
     """
 
     task: str
@@ -74,6 +76,7 @@ class Rows:
     boundaries: BoundaryScores | None = None
     searches: tuple[Search, ...] = ()
     trials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    race: Race | None = None
     # Thresholds by fit and method, kept so that they are computed once.
     cuts: dict[tuple[str, str], LabelThresholds] = field(default_factory=dict, compare=False)
     recent: Recent = field(default_factory=Recent, compare=False)
@@ -241,6 +244,7 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
     task, classes = str(audit["task"]), tuple(audit["classes"])
     cases = read_table(folder.cases)
     groups, splits = tuple(case["group"] for case in cases), read_splits(folder.splits)
+    later, spared = (plan.race.later, plan.race.spared) if plan.race else ((), ())
     return Rows(
         task=task,
         classes=classes,
@@ -252,11 +256,13 @@ def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
         thresholds=choose_thresholds(folder.load_study().judge.thresholds, FAMILIES[task]),
         configurations=tuple(plan.configurations),
         fits=(
-            *(planned_fit(folder, item) for item in plan.items if item.kind == "fit"),
+            *(planned_fit(folder, item) for item in (*plan.items, *later) if item.kind == "fit"),
+            *(planned_fit(folder, item, spared=True) for item in spared if item.kind == "fit"),
             *(unplanned_fit(folder, search) for search in plan.searches if search.fit is None),
         ),
         auxiliary=read_auxiliary(folder, plan),
         searches=plan.searches,
+        race=plan.race,
         trials={
             trial.item: result
             for search in plan.searches

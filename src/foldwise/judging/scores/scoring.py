@@ -160,11 +160,18 @@ class MetricTable:
 
 
 def table_of(
-    metric: Metric, scored: Sequence[Scored], units: Units, *, num_cases: int, alpha: float
+    metric: Metric,
+    scored: Sequence[Scored],
+    units: Units,
+    *,
+    num_cases: int,
+    alpha: float,
+    num_folds: int | None = None,
 ) -> MetricTable:
     """Intervals of one metric, from the images and runs of all configurations together.
 
     A metric that is undefined for a configuration, or a ranking with fewer than 10 positives, is described without.
+    `num_folds` are those of the study, where the scores are of some of them.
     """
     sign = 1 if metric.higher_is_better else -1
     values = sign * np.stack([own.values[metric.name] for own in scored])
@@ -179,7 +186,9 @@ def table_of(
     step = units.step / min(scored[c].support[metric.name] for c in usable)
     repeats = values.shape[1]  # an answer in one of them moves the mean by a part of the step
     floor = step**2 / repeats if metric.counted else 0.0
-    variance = estimate_variance(values[usable], folds, floor=floor, bounds=metric.oriented_bounds)
+    variance = estimate_variance(
+        values[usable], folds, floor=floor, bounds=metric.oriented_bounds, num_folds=num_folds
+    )
     intervals = [NO_INTERVAL] * len(scored)
     spreads: list[Spread | None] = [None] * len(scored)
     for row, c in enumerate(usable):

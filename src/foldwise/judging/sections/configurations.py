@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.curve_scores import confusion_matrix
 from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.scores.scoring import Scored
+from foldwise.judging.scores.scoring import Scored, best_first
 from foldwise.judging.verdict_configurations import (
     TIMED,
     ClassPrecisionRecall,
@@ -42,33 +43,56 @@ NETWORK = ("model", "head", "label_groups", "precision", "freeze")  # of a train
 MAX_CONFUSED = 60  # classes with counts of every confusion
 
 
-def configuration_results(rows: Rows, judgement: Judgement) -> tuple[ConfigurationResult, ...]:
-    """One result per configuration: those that can be compared, best first, then the others, the most complete first."""
+Early = Mapping[str, tuple[Judgement, Standing]]  # by configuration, of the look that ruled it out
+
+
+def configuration_results(
+    rows: Rows, judgement: Judgement, early: Early = MappingProxyType({})
+) -> tuple[ConfigurationResult, ...]:
+    """One result per configuration: those that can be compared, best first, then the others, the most complete first.
+
+    Those that were ruled out `early` are described by what they have, the better first of those with as many fits.
+    """
     ranked = [rows.by_id[id] for id in judgement.comparable]
     rest = [configuration for id, configuration in rows.by_id.items() if id not in judgement.comparable]
     costs = _pooled_latency(rows, [*ranked, *rest])
-    rest.sort(key=lambda configuration: -len(rows.done(configuration.id)))
+    in_order = {
+        id: place
+        for own, _ in early.values()
+        for place, id in enumerate(best_first(own.scored, own.scored, own.metric))
+    }
+    rest.sort(key=lambda row: (row.id not in early, -len(rows.done(row.id)), in_order.get(row.id, 0)))
     return tuple(
-        _result(rows, judgement, configuration, costs[configuration.id]) for configuration in (*ranked, *rest)
+        _result(rows, judgement, configuration, costs[configuration.id], early.get(configuration.id))
+        for configuration in (*ranked, *rest)
     )
 
 
 def _result(
-    rows: Rows, judgement: Judgement, configuration: Configuration, cost: Cost
+    rows: Rows,
+    judgement: Judgement,
+    configuration: Configuration,
+    cost: Cost,
+    early: tuple[Judgement, Standing] | None,
 ) -> ConfigurationResult:
     fits, scored = rows.fits_of(configuration.id), configuration.id in judgement.scored
     countable = scored and len(rows.classes) <= MAX_CONFUSED
+    missing: Rank = "failed" if fits and all(fit.status == "failed" for fit in fits) else "incomplete"
+    spared = sum(fit.status == "spared" for fit in fits)
+    own, standing = early or (judgement, None)
     return result_of(
-        judgement,
+        own,
         configuration.id,
-        missing="failed" if fits and all(fit.status == "failed" for fit in fits) else "incomplete",
+        missing=missing,
+        standing=standing,
         name=configuration.name,
         levels=dict(configuration.levels),
         confusion=confusion_matrix(rows, configuration.id) if countable else None,
         split_scores=scores_by_split(rows, configuration.id),
         cost=cost,
         num_done=sum(fit.status == "done" for fit in fits),
-        num_planned=len(fits),
+        num_planned=len(fits) - spared,
+        num_spared=spared,
         failures=tuple(
             Failure(item=fit.item, repeat=fit.repeat, fold=fit.fold, **cause_of(fit.result))
             for fit in fits
@@ -78,15 +102,21 @@ def _result(
 
 
 def result_of(
-    judgement: Judgement, configuration: str, *, missing: Rank = "incomplete", **facts: Any
+    judgement: Judgement,
+    configuration: str,
+    *,
+    missing: Rank = "incomplete",
+    standing: Standing | None = None,
+    **facts: Any,
 ) -> ConfigurationResult:
     """The result of a configuration by its id, with the `facts` that no score tells.
 
-    The verdict on it is `missing` where it cannot be compared.
+    The verdict on it is `missing` where it cannot be compared; a `standing` that is given stands as it is.
     """
     scored = judgement.scored.get(configuration, Scored())
     c = judgement.comparable.index(configuration) if configuration in judgement.comparable else None
-    standing = Standing(verdict=missing) if c is None else standing_of(judgement, c)
+    if standing is None:
+        standing = Standing(verdict=missing) if c is None else standing_of(judgement, c)
     return ConfigurationResult(
         **dict(standing),
         id=configuration,
@@ -159,38 +189,54 @@ def cost_of(done: Sequence[PlannedFit]) -> Cost:
 
 def standing_of(judgement: Judgement, c: int) -> Standing:
     """What the comparison says about the configuration at place `c` of the comparable ones, best first."""
-    table, comparison, sign = judgement.decisive, judgement.comparison, judgement.sign
-    assert table is not None
-    low, high = table.intervals[c]
-    alone: dict[str, Any] = {"low": low, "high": high}
-    if table.variance is not None:
-        alone |= {
-            "se": table.variance.standard_error[c],
-            "run_sd": np.sqrt(table.variance.score_runs.used[c]),
-        }
+    table, comparison = judgement.decisive, judgement.comparison
+    alone = interval_of(judgement, c)
     # Nothing was tested: the best estimate leads, and nothing rules the others out.
     if comparison is None:
         rank: Rank = "winner" if c == 0 else "could be best"
         return Standing(verdict=rank, could_be_best=True, **alone)
-    assert table.variance is not None
-    estimate, low_CC, winner = table.variance.estimate, comparison.low, comparison.winner
-    ends = sorted((sign * low_CC[c, winner] + 0.0, 0.0 - sign * low_CC[winner, c]))  # and no -0.0
+    assert table is not None
+    winner, apart = comparison.winner, difference_of(judgement, c, comparison.winner)
     could_be_best, rival = bool(comparison.could_be_best[c]), comparison.ruled_out_by(c)
     rank = "winner" if c == winner else "could be best" if could_be_best else "worse"
     return Standing(
         **alone,
+        **apart,
         verdict=rank,
-        difference=sign * (estimate[c] - estimate[winner]),
-        difference_low=ends[0],
-        difference_high=ends[1],
         p=comparison.p[c],
         could_be_best=could_be_best,
         p_wins=comparison.p_wins[c],
         rank_low=comparison.rank_low[c],
         rank_high=comparison.rank_high[c],
         ruled_out_by=None if rival is None else judgement.comparable[rival],
-        equivalent=bool(max(abs(ends[0]), abs(ends[1])) <= judgement.judge.equivalent_within),
+        equivalent=max(map(abs, apart.values())) <= judgement.judge.equivalent_within,
     )
+
+
+def interval_of(judgement: Judgement, c: int) -> dict[str, Any]:
+    """The interval of the configuration at place `c` of the comparable ones, and what it was made of."""
+    table = judgement.decisive
+    assert table is not None
+    low, high = table.intervals[c]
+    if table.variance is None:
+        return {"low": low, "high": high}
+    run_sd = float(np.sqrt(table.variance.score_runs.used[c]))
+    return {"low": low, "high": high, "se": float(table.variance.standard_error[c]), "run_sd": run_sd}
+
+
+def difference_of(judgement: Judgement, c: int, other: int) -> dict[str, Any]:
+    """The difference of the configuration at place `c` to another, in the sign of the metric, with its interval."""
+    table, comparison, sign = judgement.decisive, judgement.comparison, judgement.sign
+    assert table is not None
+    assert table.variance is not None
+    assert comparison is not None
+    estimate, low_CC = table.variance.estimate, comparison.low
+    low, high = sorted((sign * low_CC[c, other] + 0.0, 0.0 - sign * low_CC[other, c]))  # and no -0.0
+    return {
+        "difference": float(sign * (estimate[c] - estimate[other])),
+        "difference_low": float(low),
+        "difference_high": float(high),
+    }
 
 
 def trivial_baseline(judgement: Judgement, baseline: Baseline, scored: Scored) -> TrivialBaseline:

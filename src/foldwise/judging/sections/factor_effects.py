@@ -44,10 +44,13 @@ def factors_section(
     factors: Sequence[Factor],
     judgement: Judgement,
     configurations: Sequence[ConfigurationResult],
+    *,
+    by: str = "",
 ) -> FactorsSection | None:
     """What every factor does, over the configurations that are complete; None where there is no factor.
 
-    The factors are those of which the configurations that are compared have two or more levels.
+    The factors are those of which the configurations that are compared have two or more levels. `by` names the part of the
+    study that all configurations have, where some were ruled out after it.
     """
     if not factors:
         return None
@@ -75,7 +78,7 @@ def factors_section(
         num_planned=len(configurations),
         noise=origin.noise if origin else None,
         shares=_shares(origin) if origin else None,
-        sentence=_sentence(factors, origin, compared=len(compared)),
+        sentence=_sentence(factors, origin, compared=len(compared), by=by),
         factors=tuple(
             _effect(effect(factors, factor, view, scores, options), judgement, paid, factors=factors)
             for factor in factors
@@ -94,9 +97,14 @@ def _shares(origin: Shares) -> tuple[VarianceShare, ...] | None:
     return tuple(VarianceShare(factors=term, share=share) for term, share in (*ordered, *aliased))
 
 
-def _sentence(factors: Sequence[Factor], origin: Shares | None, *, compared: int) -> str:
+def _sentence(factors: Sequence[Factor], origin: Shares | None, *, compared: int, by: str) -> str:
     """Where the differences between configurations come from, and what the grid lacks."""
     sentences = []
+    if by:
+        sentences.append(
+            f"Factors are compared by {by}, which all configurations have: of those that were trained further, only good "
+            "settings of each level are left."
+        )
     if not is_full(factors, compared):
         sentences.append(
             f"Only {compared} of {int(np.prod([len(factor.levels) for factor in factors]))} combinations can be compared: "

@@ -77,12 +77,13 @@ def not_distinguishable(
 ) -> VerdictWarning | None:
     """Where more than half could be the best: what would have been seen, and what it takes to see more."""
     could, comparison = sum(result.could_be_best for result in configurations), judgement.comparison
+    judged = sum(result.compared or result.verdict == "ruled out early" for result in configurations)
     # Where most are ruled out, the study has told them apart.
-    if comparison is None or could <= max(1, len(comparison.p) / 2):
+    if comparison is None or could <= max(1, judged / 2):
         return None
     nothing = unseen(comparison.minimal_detectable_difference, bounded=judgement.metric.bounded)
     units = count(judgement.units.count, *judgement.noun)
-    message = f"{could} of {len(comparison.p)} configurations could be the best; {nothing} with {units}."
+    message = f"{could} of {judged} configurations could be the best; {nothing} with {units}."
     cure = f"Take the cheapest of those that could be best, add repeats, or add {judgement.noun[1]}."
     return VerdictWarning(code="NOT_DISTINGUISHABLE", message=message, cure=cure + _needed(judgement))
 
@@ -156,8 +157,9 @@ def optimism(judgement: Judgement, configurations: Sequence[ConfigurationResult]
         f"becomes about {corrected}" if corrected != naive else f"is about {show(selected.optimism)} too good"
     )
     low, high = sorted((sign * selected.low, sign * selected.high))
+    among = sum(result.compared or result.verdict == "ruled out early" for result in configurations)
     message = (
-        f"The winner was chosen among {len(judgement.comparable)} by the same score that it is quoted with, "
+        f"The winner was chosen among {among} by the same score that it is quoted with, "
         f"which flatters it: freed from the luck of the choice, {naive} {becomes} "
         f"({judgement.confidence} interval {fixed(low, digits)} to {fixed(high, digits)})."
     )

@@ -77,8 +77,11 @@ class Design:
     num_configurations: int
 
 
-def foretold(scatter: Scatter, design: Design) -> Variance:
-    """The variance that a study of this design is expected to have; all estimates are the same."""
+def foretold(scatter: Scatter, design: Design, *, num_folds: int | None = None) -> Variance:
+    """The variance that a study of this design is expected to have; all estimates are the same.
+
+    `num_folds` are those of the study, where the design is that of some of its folds.
+    """
     C, units = min(design.num_configurations, MAX_DRAWN), max(design.units, design.folds + 1)
     image = np.eye(C) * scatter.of_unit(design.repeats) / 2 / units
     scale = 2 * float(np.sqrt(scatter.share * (1 - scatter.share)))
@@ -86,7 +89,13 @@ def foretold(scatter: Scatter, design: Design) -> Variance:
     varying = scatter.of_unit(1) if design.repeats == 1 else scatter.by_run * (1 - 1 / design.repeats)
     noise = varying / 2 * (1 - 1 / C) * design.folds / units
     runs, in_mean = expected_runs(
-        C, folds=design.folds, repeats=design.repeats, units=units, noise=noise, scale=scale
+        C,
+        folds=design.folds,
+        repeats=design.repeats,
+        units=units,
+        noise=noise,
+        scale=scale,
+        num_folds=num_folds,
     )
     return Variance(
         estimate=np.zeros(C),

@@ -71,9 +71,14 @@ def moderated(between: Floats | float, noise: Floats | float, *, df: float, prio
     return np.asarray((PRIOR_DF * (noise + prior) + df * between) / (PRIOR_DF + df))
 
 
-def runs_in_mean(folds_Rn: Ints) -> float:
-    """What a variance between runs is multiplied by in the variance of a mean over folds and repeats."""
-    num_folds = len(np.unique(folds_Rn))
+def runs_in_mean(folds_Rn: Ints, num_folds: int | None = None) -> float:
+    """What a variance between runs is multiplied by in the variance of a mean over folds and repeats.
+
+    Args:
+        folds_Rn: the test fold of every unit in every repeat.
+        num_folds: of the study, where not all of them are there: by it training sets overlap.
+    """
+    num_folds = num_folds or len(np.unique(folds_Rn))
     # Training sets overlap, so runs are not independent: Nadeau & Bengio 2003, on this part only.
     overlap = 1 / (num_folds - 1) if num_folds > 1 else 0.0
     return independent_runs_in_mean(folds_Rn) + overlap

@@ -110,7 +110,9 @@ class SharedRuns:
         return SharedRuns(between, noise, self.factor, dfs, self.in_mean)
 
 
-def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, scale: float = 1.0) -> Runs:
+def between_runs(
+    scores_CRn: Floats, folds_Rn: Ints, *, scale: float = 1.0, num_folds: int | None = None
+) -> Runs:
     """The variances between runs to use in differences.
 
     Few configurations share the mean of their own estimates; of many, each has its own but at least that mean. Of those
@@ -121,6 +123,7 @@ def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, scale: float = 1.0) -> R
         scores_CRn: higher is better; no nan.
         folds_Rn: the test fold of every unit in every repeat.
         scale: from `scale_of`.
+        num_folds: as of `runs_in_mean`.
     """
     C, moments = len(scores_CRn), run_moments(scores_CRn, folds_Rn)
     odd = _odd(moments)
@@ -152,11 +155,20 @@ def between_runs(scores_CRn: Floats, folds_Rn: Ints, *, scale: float = 1.0) -> R
     own_between = moderated(between, noise, df=moments.df, prior=prior)
     of = [np.where(odd, each, mean) for each, mean in ((own_between, common), (noise, noise.mean()))]
     dfs = np.where(odd, moments.df, df) + PRIOR_DF
-    return Runs(used, df + PRIOR_DF, SharedRuns(of[0], of[1], moments.factor, dfs, runs_in_mean(folds_Rn)))
+    return Runs(
+        used, df + PRIOR_DF, SharedRuns(of[0], of[1], moments.factor, dfs, runs_in_mean(folds_Rn, num_folds))
+    )
 
 
 def expected_runs(
-    C: int, *, folds: int, repeats: int, units: float, noise: float, scale: float
+    C: int,
+    *,
+    folds: int,
+    repeats: int,
+    units: float,
+    noise: float,
+    scale: float,
+    num_folds: int | None = None,
 ) -> tuple[Runs, float]:
     """What `between_runs` is expected to say of a study that is not trained yet, and its `runs_in_mean`.
 
@@ -164,12 +176,14 @@ def expected_runs(
 
     Args:
         C: configurations; two or more.
-        folds, repeats: of the study.
+        folds, repeats: of the study, or of the part of it that is asked about.
         units: that are tested; more than folds.
         noise: what images are expected to add to the scatter of fold means.
         scale: as of `scale_of`.
+        num_folds: as of `runs_in_mean`.
     """
-    in_mean = (1 - folds / units) / (repeats * folds) + (1 / (folds - 1) if folds > 1 else 0.0)
+    overlap = 1 / ((num_folds or folds) - 1) if folds > 1 else 0.0
+    in_mean = (1 - folds / units) / (repeats * folds) + overlap
     each = folds - 1 if repeats == 1 else (repeats - 1) * folds
     if not each:  # one split, trained once: runs are never seen
         return Runs(np.zeros(C), PRIOR_DF, None), in_mean

@@ -96,7 +96,12 @@ class Variance:
 
 
 def estimate_variance(
-    scores_CRn: Floats, folds_Rn: Ints, *, floor: float = 0.0, bounds: tuple[float, float] = UNBOUNDED
+    scores_CRn: Floats,
+    folds_Rn: Ints,
+    *,
+    floor: float = 0.0,
+    bounds: tuple[float, float] = UNBOUNDED,
+    num_folds: int | None = None,
 ) -> Variance:
     """Steps 1 to 5 of the pipeline.
 
@@ -105,6 +110,7 @@ def estimate_variance(
         folds_Rn: the test fold of every unit in every repeat.
         floor: least variance of a difference; 1 / n^2 for scores of 0 and 1, whose scatter vanishes when all agree.
         bounds: the least and the greatest that a score can be.
+        num_folds: of the study, where these are the units of some of its folds only.
     """
     n = scores_CRn.shape[2]
     means_Cn = scores_CRn.mean(axis=1)
@@ -113,8 +119,8 @@ def estimate_variance(
     # Units are not shared between test folds, so nothing inflates this part. Nadeau and Bengio inflate the whole
     # variance of fold scores: valid, but on 92 images in 3 repeats it saw 9 % of the true differences, and this 48 %.
     image = centred @ centred.T / (n * max(n - 1, 1))
-    in_mean, scale = runs_in_mean(folds_Rn), scale_of(scores_CRn, bounds)
-    runs = between_runs(scores_CRn, folds_Rn, scale=scale)
+    in_mean, scale = runs_in_mean(folds_Rn, num_folds), scale_of(scores_CRn, bounds)
+    runs = between_runs(scores_CRn, folds_Rn, scale=scale, num_folds=num_folds)
     score_runs = score_run_variance(scores_CRn, folds_Rn, runs.used, scale=scale)
     return Variance(
         estimate=estimate,

@@ -22,7 +22,7 @@ from foldwise.reporting.wording import estimate as estimate_words
 from foldwise.reporting.wording import interval, shown
 
 ROW_WIDTH, ROW_HEIGHT = 208, 24
-STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse"}
+STANDING = {"winner": "winner", "could be best": "tied", "worse": "worse", "ruled out early": "worse"}
 # Not by colour alone: shapes remain on paper and for those who see few colours.
 SHAPE_OF = {"winner": "diamond", "tied": "circle", "worse": "circle", "unsure": "square"}
 Trained = ConfigurationResult | ShallowBaseline

@@ -140,7 +140,7 @@ def advance(folder: RunFolder) -> bool:
         Outdated: the study is another one than that of the plan.
     """
     plan = folder.load_plan()
-    if not plan.num_to_come:
+    if not any(search.num_to_come for search in plan.searches):
         return False
     study, results = folder.load_study(), folder.outcomes()
     failed = {name for name, result in results.items() if result["status"] == "failed"}

@@ -253,6 +253,9 @@ def _sure(data: ReportData, winner: ConfigurationResult) -> Tile:
         return Tile(question, ends, f"{named}; nothing was compared with it")
     if verdict.state == "incomplete" or answer is None:
         missing = sum(result.num_planned - result.num_done for result in data.configurations)
+        if verdict.race and missing:
+            words = f"{count(missing, 'fit')} missing, unless the race spares them"
+            return Tile(question, "Not known yet", words)
         return Tile(question, "Not known yet", f"{count(missing, 'fit')} missing or failed")
     compared = answer.num_tied + answer.num_ruled_out
     if not compared:

@@ -46,6 +46,7 @@ VERDICTS = {
     "winner": ("★", "winner"),
     "could be best": ("≈", "tied"),
     "worse": ("↓", "worse"),
+    "ruled out early": ("↓", "ruled out early"),
     "incomplete": ("…", "incomplete"),
     "failed": ("✕", "failed"),
 }
@@ -59,6 +60,7 @@ FIRST = dict.fromkeys(TRIVIAL_UNBEATEN, ("", "best")) | {
     "several_tied": ("★", "best"),
 }
 MAX_ROWS = 60
+WITH_P_VALUE = ("could be best", "worse", "ruled out early")
 WITH_P = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 
 
@@ -86,6 +88,7 @@ def leaderboard(data: ReportData) -> dict[str, Any]:
         "factors": _factors(data),
         "costs": data.task is not None,
         "family": FAMILIES.get(family or ""),
+        "raced": any(result.verdict == "ruled out early" for result in configurations),
     }
 
 
@@ -128,7 +131,8 @@ def _row(position: int, configuration: ConfigurationResult, drawn: Any, data: Re
     sign, words = VERDICTS[verdict]
     if verdict == "winner":
         sign, words = FIRST.get(data.verdict.state, (sign, words))
-    missing, made = configuration.num_done < configuration.num_planned, "fits" if data.task else "scores"
+    planned = configuration.num_planned + configuration.num_spared
+    missing, made = configuration.num_done < planned, "fits" if data.task else "scores"
     return {
         "place": position,
         "id": configuration.id,
@@ -138,9 +142,9 @@ def _row(position: int, configuration: ConfigurationResult, drawn: Any, data: Re
         "standing": standing(configuration),
         "sign": sign,
         "verdict": words,
-        "p": p_value(configuration.p) if verdict in ("could be best", "worse") else "",
+        "p": p_value(configuration.p) if verdict in WITH_P_VALUE else "",
         "by": _ruled_out_by(data, configuration),
-        "done": f"{configuration.num_done} of {configuration.num_planned} {made}" if missing else "",
+        "done": f"{configuration.num_done} of {planned} {made}" if missing else "",
         "estimate": score_cell(configuration),
         "difference": _difference(configuration),
         "latency": cell(milliseconds(cost.latency_ms), cost.latency_ms),

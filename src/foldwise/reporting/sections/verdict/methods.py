@@ -200,8 +200,13 @@ def _judged(data: ReportData) -> str:
         "(Nadeau and Bengio 2003). Two configurations were told apart by intervals of their difference that hold together, by "
         "the joint distribution of all estimates: those of comparisons with the best (Edwards and Hsu 1983) where by them one "
         "configuration was better than every other, and of all pairs (largest |t|) everywhere else. A configuration could be "
-        f"the best when none was shown to be better at {data.verdict.alpha * 100:g} %."
+        f"the best when none was shown to be better at {data.verdict.alpha * 100:g} %.{_raced(data)}"
     )
+
+
+def _raced(data: ReportData) -> str:
+    race = data.verdict.race
+    return f" {race.sentence}" if race else ""
 
 
 def _machine(data: ReportData) -> str:

@@ -1,4 +1,4 @@
-"""What a search chose: the values of every configuration in every fold, and how much was tried for them."""
+"""What was decided on the way: what a search chose in every fold, and what a race ruled out at every look."""
 
 from __future__ import annotations
 
@@ -28,6 +28,27 @@ def section(data: ReportData) -> dict[str, Any] | None:
             "arms": [_arm(arm, several=data.verdict.repeats > 1) for arm in search.arms],
         }
     }
+
+
+def race_section(data: ReportData) -> dict[str, Any] | None:
+    """A row for every look that was made; None where nothing raced."""
+    race, verdict = data.verdict.race, data.verdict
+    if race is None:
+        return None
+    unit = "image" if verdict.num_groups is None else "group"
+    rows = [
+        {
+            "after": look.after,
+            "compared": look.num_compared,
+            "units": count(look.num_units, unit),
+            "out": ", ".join(verdict.configuration(name).name for name in look.ruled_out) or "none",
+        }
+        for look in race.looks
+    ]
+    spared = count(race.num_spared, "fit")
+    hours = f", about {duration(race.seconds_spared)} of training" if race.seconds_spared else ""
+    legend = f"Spared: {spared}{hours}. Each look may be wrong in {100 * race.alpha:.2g} % of studies."
+    return {"race": {"sentence": race.sentence, "rows": rows, "legend": legend}}
 
 
 def _arm(arm: SearchArm, *, several: bool) -> dict[str, Any]:
