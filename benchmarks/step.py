@@ -26,6 +26,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -106,32 +107,19 @@ def steps(names: Sequence[str] = tuple(CASES), *, device: str = "cpu", rounds: i
     rows = []
     for name in names:
         case = CASES[name]
-        with scratch_cache(), packed_of(case) as packed:
+        with packed_of(case) as packed:
             rows += _rows(name, case, packed, pick_device(device), rounds)
     return rows
 
 
 @contextmanager
-def scratch_cache() -> Iterator[None]:
-    """Within it, what is decoded goes to a folder that is then removed."""
-    before = os.environ.get("FOLDWISE_CACHE")
-    with tempfile.TemporaryDirectory(prefix="foldwise-bench-") as scratch:
-        os.environ["FOLDWISE_CACHE"] = scratch
-        try:
-            yield
-        finally:
-            os.environ.pop("FOLDWISE_CACHE")
-            os.environ |= {} if before is None else {"FOLDWISE_CACHE": before}
-
-
-@contextmanager
 def packed_of(case: Case) -> Iterator[Packed]:
-    """Pictures of a case, drawn, decoded and packed."""
+    """Pictures of a case, drawn, decoded and packed; all of it is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="foldwise-bench-") as scratch:
-        pictures = Path(scratch) / "pictures"
+        pictures, data = Path(scratch) / "pictures", DataSpec(path="pictures")
         make(case.kind, pictures, images=NUM_IMAGES, size=case.size_px, difficulty=0.5, seed=0)
-        data = DataSpec(path=str(pictures))
-        yield pack(read_dataset(data, base=Path(scratch)), data)
+        with patch.dict(os.environ, FOLDWISE_CACHE=f"{scratch}/cache"):
+            yield pack(read_dataset(data, base=Path(scratch)), data)
 
 
 def request_of(case: Case, packed: Packed, device: torch.device) -> FitRequest:
@@ -273,7 +261,7 @@ def together(name: str, *, device: str, workers: int, seconds: float = 10.0) -> 
 
 def _alone(name: str, device: str, seconds: float, barrier: Any, speeds: Any) -> None:
     case, where = CASES[name], pick_device(device)
-    with scratch_cache(), packed_of(case) as packed, steady(0, 1, where):
+    with packed_of(case) as packed, steady(0, 1, where):
         work = from_map(
             set_up(request_of(case, Remembered(packed.folder), where)), WAYS["flips"], case.batch_size
         )
