@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import Figure, Spent, foldwise, in_turns, ratio, spent
-from benchmarks.rows.studies import gel_study, pictures, ran
+from benchmarks.rows.frozen import gel_study
+from benchmarks.rows.studies import pictures, ran
 from benchmarks.table import Bench, Equality, Goal, Measured, Row
 
 CHECK = """
