@@ -18,8 +18,10 @@ WORDS = {
     "split": "the folds",
     "seed": "the seed",
     "encoder_seed": "the seed",
+    "draw_seed": "the seed",
     "training": "train",
     "encoder": "train",
+    "augment": "train.augment",
     "select": "judge.select",
 }
 NOT_IN_THE_STUDY = "what it stands on: weights, own code, or how foldwise computes it"
