@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from foldwise.judging.sections.cost_fronts import cost_fronts
 from foldwise.judging.verdict import Verdict
 
 
@@ -11,7 +12,8 @@ def altered(data, **keys):
 
 
 def altered_configurations(data, change):
-    """The same run, with what `change` makes of each configuration as verdict.json has it."""
-    return altered(
-        data, configurations=[change(dict(record)) for record in data.verdict.dump()["configurations"]]
-    )
+    """The same run, with what `change` makes of each configuration as verdict.json has it, and the fronts that follow."""
+    records = [change(dict(record)) for record in data.verdict.dump()["configurations"]]
+    verdict = altered(data, configurations=records).verdict
+    fronts = cost_fronts(verdict.configurations, verdict.pairs, batched_ms={})
+    return altered(data, configurations=records, cost_fronts=[front.model_dump() for front in fronts])

@@ -29,7 +29,7 @@ def many(folder, *, configurations, fits):
     answer = data.verdict.answer.model_dump() | {
         key: records[0][at] for key, at in (("configuration", "id"), ("name", "name"))
     }
-    silent = dict.fromkeys(("calibration", "textbook", "boundary", "robustness"))
+    silent = dict.fromkeys(("calibration", "textbook", "boundary", "robustness")) | {"cost_fronts": ()}
     larger = altered(
         data, configurations=records, folds=5, repeats=max(fits // 5, 1), answer=answer, **silent
     )

@@ -61,6 +61,8 @@ HEADINGS = {
     "RobustnessSection": "Robustness",
     "ConfigurationRobustness": "Robustness of a configuration",
     "Condition": "A condition",
+    "CostFront": "Score against a cost",
+    "FrontMember": "On the front",
     "SearchSection": "Search",
     "SearchArm": "Searches of a configuration",
     "SearchChoice": "What a fold chose",

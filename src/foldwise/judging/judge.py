@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from foldwise.judging.answer import answer_of, run_sentence, state_of
@@ -30,6 +31,7 @@ from foldwise.judging.sections.auxiliary import (
 from foldwise.judging.sections.boundary import boundary_section, with_boundaries
 from foldwise.judging.sections.calibration import calibration_section
 from foldwise.judging.sections.configurations import configuration_results, trivial_baseline
+from foldwise.judging.sections.cost_fronts import batched_times, cost_fronts, cost_sentences
 from foldwise.judging.sections.external_set import external_section
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.robustness import robustness_section
@@ -109,6 +111,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         sentence = run_sentence(rows, judgement, state, configurations, unbeaten)
         answer = answer_of(judgement, configurations, sentence)
     searched = search_section(study, rows)
+    throughput = throughput_section(rows.auxiliary)
     warnings = (
         unbeaten,
         search_edge(searched, winner),
@@ -135,7 +138,8 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         race=race_section(looks),
         robustness=robustness_section(study.robustness, rows, judgement, configurations),
         failed_items=failed_items(rows.auxiliary),
-        throughput=throughput_section(rows.auxiliary),
+        throughput=throughput,
+        batched_ms=batched_times(rows.configurations, configurations, throughput),
     )
 
 
@@ -147,6 +151,7 @@ def assemble(
     state: State,
     answer: Answer | None,
     configurations: Sequence[ConfigurationResult],
+    batched_ms: Mapping[str, float] = MappingProxyType({}),
     **sections: Any,
 ) -> Verdict:
     """The verdict on scores, wherever they come from.
@@ -157,6 +162,7 @@ def assemble(
         averaging: how a metric averages, in words.
         state, answer: what can be said; the answer is None while no configuration is complete.
         configurations: best first, then those that cannot be compared.
+        batched_ms: of one image in the fastest batches, by id, where it was measured.
         sections: `warnings`, `factors`, and what only a run has; those that are left out are None or empty.
     """
     metrics = {name: _metric_facts(metric, averaging(metric)) for name, metric in judgement.metrics.items()}
@@ -165,6 +171,8 @@ def assemble(
         ("thresholds", "boundary", "calibration", "aa_test", "robustness", "search", "race", "external")
     )
     run_only |= dict.fromkeys(("baselines", "failed_items", "throughput"), ())
+    pairs = pair_results(judgement)
+    fronts = cost_fronts(configurations, pairs, batched_ms=batched_ms)
     return Verdict(
         alpha=judgement.judge.alpha,
         **facts,
@@ -176,7 +184,9 @@ def assemble(
         answer=answer,
         configurations=tuple(configurations),
         selection=selection_section(judgement),
-        pairs=pair_results(judgement),
+        pairs=pairs,
+        cost_fronts=fronts,
+        cost_sentences=cost_sentences(fronts, configurations, decides, state),
         textbook=textbook_section(judgement),
         **run_only | sections,
     )

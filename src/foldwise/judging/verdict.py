@@ -140,6 +140,26 @@ class PairResult(VerdictPart):
     minimal_detectable_difference: float
 
 
+CostName = Literal["latency_ms", "batched_ms", "train_s", "memory_mb", "parameters", "energy_j"]
+
+
+class FrontMember(VerdictPart):
+    """A configuration that no other beats in both score and cost, by the estimates."""
+
+    id: str
+    cost: float
+    not_better_than: str | None
+
+
+class CostFront(VerdictPart):
+    """Score against one cost: what it is of every configuration, those that nothing beats in both, and a cheaper winner."""
+
+    cost: CostName
+    values: dict[str, float]
+    members: tuple[FrontMember, ...]
+    cheapest_rival: str | None
+
+
 class Verdict(VerdictPart):
     """The verdict of a run or of scores from elsewhere; what one of them does not have is None or empty."""
 
@@ -179,6 +199,8 @@ class Verdict(VerdictPart):
     external: ExternalSection | None
     failed_items: tuple[FailedItem, ...]
     throughput: tuple[ModelThroughput, ...]
+    cost_fronts: tuple[CostFront, ...] = ()
+    cost_sentences: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> str:

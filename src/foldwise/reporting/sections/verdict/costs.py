@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
+from foldwise.judging.sections.cost_fronts import most_memory
+from foldwise.judging.verdict import CostFront, CostName
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.reporting.drawing.rows import SHAPE_OF, standing
-from foldwise.reporting.drawing.svg import (
-    Numbers,
-    Scale,
-    axes,
-    drawing,
-    element,
-    fitted,
-    marker,
-    scale_over,
-    text,
-)
+from foldwise.reporting.drawing.fronts import front_panel
+from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.leaderboard import shared_pass
 from foldwise.reporting.wording import (
+    NOTHING,
     Cell,
     amount,
     brief_duration,
@@ -33,6 +24,7 @@ from foldwise.reporting.wording import (
     estimate,
     memory,
     milliseconds,
+    score_cell,
 )
 from foldwise.text import count
 
@@ -40,11 +32,8 @@ MEASURED = (
     "train_s", "evaluate_s", "shared_features_s", "shared_pretrain_s", "parameters", "trainable_parameters",
     "peak_memory_mb", "shared_peak_memory_mb", "reserved_memory_mb", "energy_j", "shared_energy_j", "latency_ms",
 )  # fmt: skip
-SPREAD = 1.1  # costs that are nearer together than this are no reason to choose
 JOULES = 3600.0  # in a watt-hour
-MAX_NAMED = 6  # configurations
-LETTER_PX = 6.2  # of a name, on average
-LOG_FROM = 8  # times as much at the most as at the least: a logarithmic axis
+MAX_MARKED = 12  # configurations with letters
 
 
 def section(data: ReportData) -> dict[str, Any] | None:
@@ -59,14 +48,9 @@ def section(data: ReportData) -> dict[str, Any] | None:
     ]
     if not rows:
         return None
-    metric = data.verdict.metric
-    title = f"{'↑' if metric.higher_is_better else '↓'} {metric.title}"
-    # What takes the same of all configurations is no reason to choose, and has no chart.
-    others = [cost_chart(data.configurations, title=title, price=price, width=310) for price in OTHERS]
     return {
         "cost": {
-            "drawing": cost_chart(data.configurations, title=title),
-            "others": [drawn for drawn in others if drawn is not None],
+            **_front(data),
             "rows": rows,
             "pretrained": any(cost.shared_pretrain_s for cost in costs),
             "memory_is": _kinds([cost.peak_memory_is for cost in costs]),
@@ -125,124 +109,74 @@ def peak_memory(cost: Cost) -> Cell:
 
 
 @dataclass(frozen=True)
-class Price:
-    """What a configuration takes.
+class CostColumn:
+    """A cost of a front: the title of its axis, what its axis counts in, its heading, and a cost in words."""
 
-    Attributes:
-        title: of the axis.
-        name: of the drawing.
-        of: the cost, in the unit of the axis; None where it was not measured.
-        words: a cost in words.
-    """
-
-    title: str
-    name: str
-    of: Callable[[Cost], float | None]
+    axis: str
+    per_unit: float
+    heading: str
     words: Callable[[float], str]
 
 
-@dataclass(frozen=True)
-class Point:
-    """A configuration in the chart."""
-
-    result: ConfigurationResult
-    cost: float
-    score: float
-
-
-def most_memory(cost: Cost) -> float | None:
-    """Megabytes at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
-    measured = (cost.peak_memory_mb, cost.shared_peak_memory_mb)
-    return max((value for value in measured if value is not None), default=None)
+COLUMNS: dict[CostName, CostColumn] = {
+    "latency_ms": CostColumn("milliseconds per image", 1.0, "ms/image", milliseconds),
+    "batched_ms": CostColumn("milliseconds per image in batches", 1.0, "in batches, ms/image", milliseconds),
+    "train_s": CostColumn("seconds of training per fold", 1.0, "training", brief_duration),
+    "memory_mb": CostColumn("megabytes at the most", 1.0, "peak memory", memory),
+    "parameters": CostColumn("million parameters", 1e6, "parameters", amount),
+    "energy_j": CostColumn("watt-hours per fold", JOULES, "energy", energy),
+}
 
 
-TIME = Price("milliseconds per image", "Score against time per image", lambda cost: cost.latency_ms, lambda ms: f"{milliseconds(ms)} ms")  # fmt: skip
-OTHERS = (
-    Price("seconds of training per fold", "Score against training time", lambda cost: cost.train_s, brief_duration),
-    Price("megabytes at the most", "Score against peak memory", most_memory, memory),
-    Price("watt-hours per fold", "Score against energy", lambda cost: None if cost.energy_j is None else cost.energy_j / JOULES, lambda hours: energy(hours * JOULES)),
-)  # fmt: skip
+def _front(data: ReportData) -> dict[str, Any]:
+    """The panels of all fronts, the sentences on them, and a table of the configurations that they mark with letters."""
+    fronts, results = data.verdict.cost_fronts, {result.id: result for result in data.configurations}
+    marked = _marked(data)
+    letters = {id: _letter(place) for place, id in enumerate(marked)}
+    arrow = "↑" if data.verdict.metric.higher_is_better else "↓"
+    panels = []
+    for front in fronts:
+        column = COLUMNS[front.cost]
+        words = {id: _point_words(results[id], column.words(value)) for id, value in front.values.items()}
+        about: dict[str, Any] = {"axis": column.axis, "per_unit": column.per_unit, "words": words}
+        score = f"{arrow} {data.verdict.metric.title}"
+        panels.append(front_panel(front, results, letters, score=score, **about))
+    return {
+        "panels": panels,
+        "sentences": data.verdict.cost_sentences,
+        "headings": [COLUMNS[front.cost].heading for front in fronts],
+        "marked": [_marked_row(results[id], letters, fronts) for id in marked],
+    }
 
 
-def cost_chart(
-    configurations: Sequence[ConfigurationResult], *, title: str, price: Price = TIME, width: int = 880
-) -> Markup | None:
-    """Score against a cost; None when it was not measured, or where all have nearly the same.
-
-    Costs spread over more than a factor of 8 get a logarithmic axis. Names stand at the winner, at those
-    that nothing beats in both score and cost, and nowhere a name would cover another.
-    """
-    points = [
-        Point(result, paid, result.estimate)
-        for result in configurations
-        if (paid := price.of(result.cost)) is not None and paid > 0 and result.estimate is not None
-    ]
-    costs = [point.cost for point in points]
-    if not points or (len(points) > 1 and max(costs) < SPREAD * min(costs)):
-        return None
-    x = scale_over(costs, 52, width - 24, margin=0.08, log=max(costs) > LOG_FROM * min(costs))
-    # The winner's interval: differences far below that are not drawn as if they were large.
-    winner = next((point.result for point in points if point.result.verdict == "winner"), None)
-    band = [] if winner is None or winner.low is None or winner.high is None else [winner.low, winner.high]
-    y = scale_over([*(point.score for point in points), *band], 250, 34, margin=0.1)
-    shade = {"y": y(band[1]), "height": y(band[0]) - y(band[1])} if band else {}
-    parts = [element("rect", x=52, width=width - 76, **shade, class_="shade")] if band else []
-    ticks = 6 if width > 600 else 4
-    parts += [axes(x, y, x_title=f"{price.title} →", y_title=title, count=ticks)]
-    # The best last, on top of all others.
-    parts += [_point(point, x, y, price) for point in reversed(points)]
-    named = [(point.result.name, x(point.cost), y(point.score)) for point in _front(points)]
-    parts += _names(named, [(x(point.cost), y(point.score)) for point in points], width)
-    numbers = Numbers(
-        ("configuration", "verdict", price.title, title.strip("↑↓ ")),
-        [(point.result.name, point.result.verdict, point.cost, point.score) for point in points],
-    )
-    wide = "chart wide" if width > 600 else "chart"
-    return drawing(*parts, width=width, height=286, title=price.name, class_=wide, numbers=numbers)
+def _marked(data: ReportData) -> list[str]:
+    """The winner and those on a front, best first; of very many the first."""
+    members = {member.id for front in data.verdict.cost_fronts for member in front.members}
+    rows = [result.id for result in data.configurations if result.id in members or result.verdict == "winner"]
+    return rows[:MAX_MARKED]
 
 
-def _point(point: Point, x: Scale, y: Scale, price: Price) -> Markup:
-    kind, result = standing(point.result), point.result
-    title = f"{result.name}: {estimate(result)}, {price.words(point.cost)}"
-    mark = {"shape": SHAPE_OF[kind], "class_": f"mark {kind}", "title": title, "configuration": result.id}
-    return marker(x(point.cost), y(point.score), size=5.5, **mark)
+def _letter(place: int) -> str:
+    """A, B, ... Z, AA, AB ..."""
+    more, own = divmod(place, 26)
+    return (_letter(more - 1) if more else "") + chr(ord("A") + own)
 
 
-def _front(points: Sequence[Point]) -> list[Point]:
-    """Those that no other beats in both; the best score first, as the points come."""
-    front = [
-        point
-        for index, point in enumerate(points)
-        if all(better.cost > point.cost for better in points[:index])
-    ]
-    return front[:MAX_NAMED]
+def _point_words(result: ConfigurationResult, cost: str) -> str:
+    return f"{result.name}: {estimate(result)}, {cost}"
 
 
-def _names(
-    named: Sequence[tuple[str, float, float]], points: Sequence[tuple[float, float]], width: int
-) -> list[Markup]:
-    """Each name at the first of eight places around its point where it covers neither a point nor another name."""
-    # No name may cover a point, its own included.
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
-    parts = []
-    for name, x, y in named:
-        words = fitted(name, 44)
-        wide = len(words) * LETTER_PX
-        starts = (
-            (x + 10, y + 4),
-            (x - 10 - wide, y + 4),
-            *((left, base) for left in (x - wide / 2, x - 6, x + 6 - wide) for base in (y - 10, y + 19)),
-        )
-        for left, base in starts:
-            box = (left, base - 10, left + wide, base + 3)
-            # Within the axes: numbers stand beyond them.
-            inside = left > 50 and box[2] < width - 2 and base < 246
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                parts.append(text(words, left, base, class_="name"))
-                break
-    return parts
-
-
-def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
-    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
+def _marked_row(
+    result: ConfigurationResult, letters: Mapping[str, str], fronts: Sequence[CostFront]
+) -> dict[str, Any]:
+    cells = [score_cell(result)]
+    for front in fronts:
+        value, note = front.values.get(result.id), ""
+        member = next((member for member in front.members if member.id == result.id), None)
+        if member is not None:
+            note = "on the line"
+            if member.not_better_than is not None:
+                note += f", not told apart from {letters.get(member.not_better_than, 'a cheaper one')}"
+        words = NOTHING if value is None else COLUMNS[front.cost].words(value)
+        cells.append(cell(words, value, note))
+    return {"letter": letters[result.id], "name": result.name, "standing": standing(result), "cells": cells}

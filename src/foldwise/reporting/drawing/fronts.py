@@ -1,0 +1,179 @@
+"""Score against a cost: every configuration with its interval, the front that nothing beats in both, and letters on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from foldwise.judging.verdict import CostFront
+from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.reporting.drawing.rows import SHAPE_OF, standing
+from foldwise.reporting.drawing.svg import (
+    Numbers,
+    Scale,
+    axes,
+    drawing,
+    line,
+    marker,
+    scale_over,
+    text,
+    upright,
+)
+
+WIDTH, HEIGHT = 330, 270
+LOG_FROM = 8  # times as much at the most as at the least: a logarithmic axis
+LETTER_PX, TALL_PX = 8.0, 11.0
+MAX_WHISKERS = 40  # more configurations have intervals on the front only
+AROUND = ((8, 4), (-16, 4), (6, -8), (6, 15), (-14, -8), (-14, 15), (-4, -12), (-4, 20))  # places of a letter
+
+
+@dataclass(frozen=True)
+class Place:
+    """A configuration in the drawing: where its mark is, whether nothing beats it, and whether a cheaper one may be as good."""
+
+    result: ConfigurationResult
+    x: float
+    y: float
+    on_front: bool
+    not_better: bool
+
+
+def front_panel(
+    front: CostFront,
+    results: Mapping[str, ConfigurationResult],
+    letters: Mapping[str, str],
+    *,
+    axis: str,
+    score: str,
+    per_unit: float,
+    words: Mapping[str, str],
+) -> Markup:
+    """One panel.
+
+    Args:
+        letters: by id; those on the front and the winner show theirs.
+        axis, score: titles of the axes.
+        per_unit: by which costs are divided for their axis.
+        words: by id, what is said of a point.
+    """
+    costs = {id: value / per_unit for id, value in front.values.items()}
+    members = {member.id: member for member in front.members}
+    x = scale_over(
+        costs.values(), 40, WIDTH - 14, margin=0.08, log=max(costs.values()) > LOG_FROM * min(costs.values())
+    )
+    named = [id for id in costs if id in members or results[id].verdict == "winner"]
+    y = _score_scale([results[id] for id in named])
+    # The best last, on top of all others.
+    places = [
+        Place(
+            result,
+            x(costs[id]),
+            y.clamped(result.estimate or 0.0),
+            id in members,
+            id in members and members[id].not_better_than is not None,
+        )
+        for id, result in reversed([*results.items()])
+        if id in costs
+    ]
+    places.sort(key=lambda place: place.on_front)
+    parts = [axes(x, y, x_title=f"{axis} →", y_title=score, count=4)]
+    parts.append(line(_steps([place for place in places if place.on_front], y), "frontline"))
+    for place in places:
+        parts += _point(place, y, few=len(places) <= MAX_WHISKERS, title=words[place.result.id])
+    lettered = [
+        (letters[place.result.id], place) for place in places if place.result.id in {*named} & letters.keys()
+    ]
+    parts += _letters(lettered, places)
+    rows = [
+        (
+            result.name,
+            letters.get(id),
+            costs[id],
+            result.estimate,
+            result.low,
+            result.high,
+            "yes" if id in members else "no",
+        )
+        for id, result in results.items()
+        if id in costs
+    ]
+    columns = ("configuration", "letter", axis, score.strip("↑↓ "), "low", "high", "on the front")
+    numbers = Numbers(columns, rows)
+    return drawing(*parts, width=WIDTH, height=HEIGHT, title=f"Score against {axis}", numbers=numbers)
+
+
+def _score_scale(marked: Sequence[ConfigurationResult]) -> Scale:
+    """Over the intervals of those that are marked: hopeless ones stand at its lower edge, and squeeze nobody."""
+    ends = [
+        value
+        for result in marked
+        for value in (result.estimate, result.low, result.high)
+        if value is not None
+    ]
+    return scale_over(ends, HEIGHT - 38, 26, margin=0.08)
+
+
+def _steps(front: Sequence[Place], y: Scale) -> list[tuple[float, float]]:
+    """What can be had for at most so much: up at every configuration of the front, and level to the next."""
+    points: list[tuple[float, float]] = []
+    for place in sorted(front, key=lambda place: place.x):
+        if points:
+            points.append((place.x, points[-1][1]))
+        points.append((place.x, place.y))
+    return [*points, (WIDTH - 14, points[-1][1])] if points else []
+
+
+def _point(place: Place, y: Scale, *, few: bool, title: str) -> list[Markup]:
+    result, kind = place.result, standing(place.result)
+    faint = "" if place.on_front or result.could_be_best else " faint"
+    parts = []
+    if (
+        (few or not faint)
+        and result.low is not None
+        and result.high is not None
+        and y.inside(result.estimate or 0.0)
+    ):
+        parts.append(
+            upright(
+                place.x,
+                y.clamped(result.low),
+                y.clamped(result.high),
+                f"whisk {kind}" + ("" if place.on_front else " faint"),
+            )
+        )
+    shape = SHAPE_OF[kind] if y.inside(result.estimate or 0.0) else "triangle"
+    hollow = " hollow" if place.not_better else ""
+    mark = {
+        "shape": shape,
+        "class_": f"mark {kind}{faint}{hollow}",
+        "title": title,
+        "configuration": result.id,
+    }
+    return [*parts, marker(place.x, place.y, size=5.2, **mark)]
+
+
+def _letters(lettered: Sequence[tuple[str, Place]], places: Sequence[Place]) -> list[Markup]:
+    """Each letter at the first place around its mark where it covers neither a mark nor a letter; else where it covers least."""
+    taken = [(place.x - 6, place.y - 6, place.x + 6, place.y + 6) for place in places]
+    parts = []
+    for letter, place in reversed(lettered):  # the best first
+        boxes = []
+        for right, down in AROUND:
+            left, base = place.x + right, place.y + down
+            boxes.append((left, base - TALL_PX + 2, left + LETTER_PX * len(letter), base + 1))
+        inside = [
+            box for box in boxes if box[0] > 40 and box[2] < WIDTH and box[1] > 12 and box[3] < HEIGHT - 38
+        ]
+        box = min(inside or boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
+        taken.append(box)
+        parts.append(text(letter, box[0], box[3] - 1, class_="name strong letter"))
+    return parts
+
+
+def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    """The area that two boxes share."""
+    wide = min(first[2], second[2]) - max(first[0], second[0])
+    tall = min(first[3], second[3]) - max(first[1], second[1])
+    return max(wide, 0.0) * max(tall, 0.0)
