@@ -32,7 +32,7 @@ def test_a_row_marks_its_configuration_everywhere_and_its_name_is_said(page):
     assert picked(page) == {own}
     for section in ("leaderboard", "metrics", "cost", "classes", "training"):
         assert page.locator(f"#{section} .marked").count() >= 1, section
-    assert page.locator("#cost svg .mark.marked").count() == 4  # time, training, memory and energy
+    assert page.locator("#cost svg .mark.marked").count() == 5  # time, training, memory, parameters, energy
     said = page.locator(".choice [role=status]").inner_text()
     assert said.startswith("Chosen: ")
     assert "number 3 of 24" in said

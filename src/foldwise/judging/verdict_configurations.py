@@ -105,6 +105,12 @@ class Cost(VerdictPart):
     energy_is: str | None = None
     sharers: float | None = None
 
+    @property
+    def most_memory_mb(self) -> float | None:
+        """Megabytes at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
+        measured = (self.peak_memory_mb, self.shared_peak_memory_mb)
+        return max((value for value in measured if value is not None), default=None)
+
 
 class Failure(VerdictPart):
     """A fit that ended with an error."""

@@ -29,17 +29,11 @@ class Price:
     less: str
 
 
-def most_memory(cost: Cost) -> float | None:
-    """Megabytes at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
-    measured = (cost.peak_memory_mb, cost.shared_peak_memory_mb)
-    return max((value for value in measured if value is not None), default=None)
-
-
 PRICES: dict[CostName, Price] = {
     "latency_ms": Price(lambda cost: cost.latency_ms, "answers {} times faster, image by image", "answers faster"),
     "batched_ms": Price(lambda cost: None, "answers {} times faster in batches", "answers faster in batches"),
     "train_s": Price(lambda cost: cost.train_s, "trains {} times faster", "trains faster"),
-    "memory_mb": Price(most_memory, "takes {} times less memory", "takes less memory"),
+    "memory_mb": Price(lambda cost: cost.most_memory_mb, "takes {} times less memory", "takes less memory"),
     "parameters": Price(lambda cost: cost.parameters, "has {} times fewer parameters", "has fewer parameters"),
     "energy_j": Price(lambda cost: cost.energy_j, "trains with {} times less energy", "trains with less energy"),
 }  # fmt: skip

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foldwise.judging.sections.cost_fronts import most_memory
 from foldwise.judging.verdict import CostFront, CostName
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.reporting.drawing.fronts import front_panel
@@ -100,7 +99,7 @@ def _energy(cost: Cost) -> Cell:
 
 def peak_memory(cost: Cost) -> Cell:
     """The most memory at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
-    most, note = most_memory(cost), ""
+    most, note = cost.most_memory_mb, ""
     if cost.shared_peak_memory_mb is not None and most == cost.shared_peak_memory_mb:
         note = "shared encoder"
     elif cost.reserved_memory_mb is not None:
