@@ -20,7 +20,8 @@ from foldwise.processes import sigterm_as_interrupt
 from foldwise.resources import usable
 from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown
 from foldwise.runs.launchers.meters import find_meter
-from foldwise.runs.launchers.packing import Post, Staffing, staffing_of
+from foldwise.runs.launchers.packing import Fixed, Post, Staffing, staffing_of
+from foldwise.runs.launchers.warm import Process, WarmParent
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, progress, release_all_of, release_dead
 from foldwise.runs.sharing import ROOM
 from foldwise.runs.slurm_queue import TIME_IS_UP
@@ -32,6 +33,7 @@ GRACE_S = 10.0  # between asking a worker to stop and making it
 FAREWELL_S = 5.0  # for workers to see by themselves that nothing is left
 PROGRAM_MB = 1000.0  # of a worker before it does anything: torch, and what it reads
 SPARE = 1.5  # times what is foretold, which is a guess within a factor of two
+PROGRAM = (sys.executable, "-P", "-m", "foldwise")
 STOPPED = (TIME_IS_UP, 130)  # exit codes of a worker that was told to stop
 
 
@@ -57,7 +59,7 @@ def bearable_workers(threads: int, memory_mb: float = 0.0) -> int:
 class Started:
     """A worker that runs; `leaves_by` is when it is made to end, where it was asked to leave."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     post: Post
     leaves_by: float | None = None
 
@@ -84,20 +86,15 @@ class LocalWorkers:
     ) -> None:
         self.crew, self.folder, self.grace_s = crew, crew.folder, grace_s
         # Without the current folder among those that modules come from, so that nothing in it passes for a library.
-        work = [
-            sys.executable,
-            "-P",
-            "-m",
-            "foldwise",
-            "work",
-            str(crew.folder.root),
-            "--device",
-            crew.device,
-        ]
+        work = [*PROGRAM, "work", str(crew.folder.root), "--device", crew.device]
         work += ["--trust-code"] if crew.trust_code else []
         self.command = command or (lambda number: [*work, "--worker-index", str(number)])
         self.log = log
         self.staffing = staffing or staffing_of(crew)
+        # Of one worker there is nothing to share; and where there are accelerators, each sees one of its own.
+        several = isinstance(self.staffing, Fixed) and crew.workers > 1 and find_meter(crew.device) is None
+        self.forks = command is None and several and sys.platform == "linux"
+        self.warm: WarmParent | None = None
         self.running: dict[int, Started] = {}
         self.over: Counter[Post] = Counter()  # workers that ended by themselves, and are not started again
         self.rooms: Path | None = None  # a folder with a file for each device: how many workers share it
@@ -131,19 +128,38 @@ class LocalWorkers:
         ):
             self.rooms = Path(rooms)
             with teardown(self.folder, self._end, stopping=stopping):
+                if self.forks and not finished():
+                    self._warm_up(tick)
                 self._watch(finished, tick)
                 self._wait(FAREWELL_S)
 
+    def _warm_up(self, tick: Tick | None) -> None:
+        """Have what workers are forked from import what they need."""
+        self.warm = WarmParent(self.folder.root, os.environ | self._settings(Post()))
+        if not self.warm.wait_until_warm(lambda: tick and tick(self.folder)):
+            self.warm.end()
+            self.warm = None
+
     def _end(self) -> None:
-        self._stop()
+        try:
+            self._stop()
+        finally:
+            if self.warm:
+                self.warm.end()
         clean_up(self.folder)
+
+    def _settings(self, post: Post) -> dict[str, str]:
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        return dict.fromkeys(names, str(self.crew.threads)) | {"PYTHONUNBUFFERED": "1"} | _environment(post)
 
     def _start(self, post: Post) -> None:
         number = next(number for number in count() if number not in self.running)
         log = self.folder.log(f"{self.log}-{number}")
         self.folder.make(log.parent)
-        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        added = dict.fromkeys(names, str(self.crew.threads)) | {"PYTHONUNBUFFERED": "1"} | _environment(post)
+        if self.warm and (forked := self.warm.start(self._command(number, post)[len(PROGRAM) :], log)):
+            self.running[number] = Started(forked, post)
+            return
+        added = self._settings(post)
         if post.only == "accelerator":
             # Before it starts, so that who is there already knows of it when it takes its first memory.
             added[ROOM] = str(self._note_number(post, beside=1))
@@ -214,7 +230,7 @@ class LocalWorkers:
     def _ended(self, number: int) -> bool:
         """A worker has: whether that counts as a death."""
         worker = self.running.pop(number)
-        status = worker.process.returncode
+        status = worker.process.wait()
         if worker.post.only == "accelerator":
             self._note_number(worker.post)
         if worker.leaves_by is not None:
