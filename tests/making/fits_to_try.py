@@ -42,11 +42,11 @@ def settings(task, **training):
     }
 
 
-def fit(folder, task, *, packed=None, inputs=None, beat=lambda _: None, seeds=None, **training):
+def fit(folder, task, *, packed=None, inputs=None, beat=lambda _: None, seeds=None, fold=0, **training):
     """Do a fit into `folder`; its result and its scores."""
     folder.mkdir(parents=True)
     named = {} if seeds is None else dict(zip(("seed", "encoder_seed"), seeds, strict=True))
-    asked = settings(task, **training) | named
+    asked = settings(task, **training) | named | {"fold": fold}
     result = fit_item(job(asked, folder, packed=packed or tiny(task), split=SPLIT, inputs=inputs, beat=beat))
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
         return result, dict(arrays)

@@ -246,3 +246,10 @@ def test_balanced_sampling_draws_from_the_training_part_and_changes_the_fit(tmp_
     balanced, _ = fit(tmp_path / "balanced", task, sampling="balanced", steps_per_epoch=2)
     losses = [[epoch["train_loss"] for epoch in result["epochs"]] for result in (plain, balanced)]
     assert losses[0] != losses[1]
+
+
+def test_the_latency_is_measured_by_the_first_fit_of_a_configuration(tmp_path):
+    first, _ = fit(tmp_path / "first", "binary_classification", epochs=1)
+    later, _ = fit(tmp_path / "later", "binary_classification", epochs=1, fold=1)
+    assert first["cost"]["latency_ms"] > 0
+    assert later["cost"]["latency_ms"] is None

@@ -141,24 +141,29 @@ def _metric(scored: Scored, judgement: Judgement, name: str, c: int | None) -> M
 
 
 def _pooled_latency(rows: Rows, configurations: Sequence[Configuration]) -> dict[str, Cost]:
-    """Configurations with one network on one device get its mean latency over all of their fits.
+    """Configurations with one network on one device get its mean latency over all of their fits that measured it.
 
-    Loss or optimiser make no network faster: a difference between them is what else the machine did meanwhile.
+    Loss or optimiser make no network faster: a difference between them is what else the machine did meanwhile. Of those
+    that had their device for themselves, where there are any.
     """
     costs = {configuration.id: cost_of(rows.done(configuration.id)) for configuration in configurations}
     alike: dict[tuple[str, ...], list[str]] = {}
     for configuration in configurations:
-        if costs[configuration.id].latency_ms is not None:
-            network = [getattr(configuration.training, name) for name in NETWORK]
-            key = tuple(map(str, (*network, costs[configuration.id].device)))
-            alike.setdefault(key, []).append(configuration.id)
-    # Weighted by fits: each of them measured the network once.
+        network = [getattr(configuration.training, name) for name in NETWORK]
+        key = tuple(map(str, (*network, costs[configuration.id].device)))
+        alike.setdefault(key, []).append(configuration.id)
     for every in alike.values():
-        same = [id for id in every if costs[id].sharers is None] or every
-        counts = [len(rows.done(id)) for id in same]
-        mean = float(np.average([costs[id].latency_ms or 0.0 for id in same], weights=counts))
-        costs |= {id: costs[id].model_copy(update={"latency_ms": mean}) for id in every}
+        records = [fit.result.get("cost") or {} for id in every for fit in rows.done(id)]
+        if mean := _mean_where_alone("latency_ms", records):
+            costs |= {id: costs[id].model_copy(update={"latency_ms": mean}) for id in every}
     return costs
+
+
+def _mean_where_alone(key: str, records: Sequence[Mapping[str, Any]]) -> float | None:
+    """The mean of a cost over those that had their device for themselves, else over all; None where it was not measured."""
+    measured = [record for record in records if record.get(key) is not None]
+    alone = [record for record in measured if (record.get("sharers") or 1) == 1]
+    return float(np.mean([record[key] for record in alone or measured])) if measured else None
 
 
 def cause_of(result: Mapping[str, Any]) -> dict[str, str]:

@@ -254,8 +254,10 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: EpochChoice, spent:
     parameters = list(setup.learner.network.parameters())
     shared = {} if request.encoder is None else request.encoder.cost
     before = {} if request.pretrained is None else request.pretrained.cost
+    # The network of a configuration takes as long in every fold, so one of its fits measures it, whoever does that one.
     # Where the encoder is shared the setup holds the head alone, and an image goes through both.
-    latency = setup.latency_ms() + shared.get("latency_ms", 0.0)
+    first = request.settings["repeat"] == request.settings["fold"] == 0
+    latency = setup.latency_ms() + shared.get("latency_ms", 0.0) if first else None
     measured = [cost["energy_j"] for cost in (shared, before) if cost.get("energy_j") is not None]
     return {
         "train_s": sum(record["seconds"] for record in chosen.epochs),
