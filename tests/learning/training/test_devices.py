@@ -1,5 +1,8 @@
 """The device asked for, or an error; the same numbers; what was spent."""
 
+import platform
+import resource
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +61,20 @@ def test_steady_gives_the_same_numbers_and_leaves_everything_as_it_was():
             assert torch.get_num_threads() == 1
     assert torch.equal(*drawn)
     assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+def test_memory_is_kept_between_steps():
+    def faults():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    with steady(0, 1, torch.device("cpu")):
+        torch.ones(2**24)  # 64 MB
+        before = faults()
+        for _ in range(5):
+            torch.ones(2**24)
+        # Given back each time, it would be 5 times 16,384 pages of 4 kB.
+        assert faults() - before < 1000
 
 
 def test_memory_is_measured_as_growth():

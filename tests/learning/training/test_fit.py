@@ -59,6 +59,7 @@ def test_what_a_fit_leaves(tmp_path, task):
     assert cost["train_s"] > 0
     assert cost["latency_ms"] > 0
     assert (cost["device"], cost["precision"], cost["batch_halvings"]) == ("cpu", "fp32", 0)
+    assert (cost["memory_layout"], cost["fused_optimizer"]) == ("channels_last", True)
     assert scores["case"].tolist() == SPLIT.test.tolist()
     classes = TASKS[task][0]
     if task.endswith("segmentation"):

@@ -114,6 +114,7 @@ def _trial(request: FitRequest, beat: Beat, resuming: ResumedTraining) -> dict[s
             "evaluate_s": chosen.evaluating.seconds,
             **spent.record(),
             **request.costed_on(),
+            **setup.by_rule(),
         },
         "warnings": [*setup.warnings, *resuming.notes],
         "versions": versions(),
@@ -274,5 +275,6 @@ def costs(request: FitRequest, setup: TrainingSetup, chosen: EpochChoice, spent:
         "shared_energy_j": sum(measured) if measured else None,
         "latency_ms": latency,
         **request.costed_on(),
+        **setup.by_rule(),
         "cache": setup.source.cache,
     }

@@ -114,6 +114,14 @@ class TrainingSetup:
     model: SavedModel
     warnings: tuple[str, ...]
 
+    def by_rule(self) -> dict[str, Any]:
+        """What rules on network and device chose of how its numbers are worked, for the record."""
+        layout = str(self.learner.forward.layout).removeprefix("torch.")
+        return {
+            "memory_layout": layout.removesuffix("_format"),
+            "fused_optimizer": bool(self.learner.optimizer.defaults.get("fused")),
+        }
+
     def latency_ms(self) -> float:
         """Milliseconds for one image through the network, or through the head where only that is here."""
         # One image: what somebody waits for who asks about it. Throughput, in batches, is measured apart.
