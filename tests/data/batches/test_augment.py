@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from foldwise.data.batches.augment import as_viewed, augment_batch, blurred, drawn_views, reach, warp
+from foldwise.data.batches.augment import (
+    as_viewed,
+    augment_batch,
+    blurred,
+    drawn_views,
+    looked_up,
+    reach,
+    warp,
+)
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import AUGMENTS, Augment
 
@@ -100,6 +108,9 @@ def test_flips_are_the_views_that_are_drawn(size):
     for row, view in enumerate(views):
         assert torch.equal(moved[row], as_viewed(images[row], view))
         assert torch.equal(moved_masks[row], as_viewed(masks[row], view))
+    # As on other devices than a CPU.
+    assert torch.equal(looked_up(images, torch.tensor(views)), moved)
+    assert torch.equal(looked_up(masks, torch.tensor(views)), moved_masks)
 
 
 def test_warp_by_a_shift_fills_zero_and_ignore():

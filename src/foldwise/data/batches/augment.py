@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from foldwise.data.batches.windows import on_device
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import Augment
 
@@ -89,16 +91,29 @@ def _dihedral(
 
 def _as_drawn(pixels: Tensor, codes_N: Tensor) -> Tensor:
     """Each row in its own of `Augment.views`."""
+    if pixels.device.type != "cpu":
+        return looked_up(pixels, on_device(codes_N, pixels.device))
     moved = torch.empty_like(pixels)
-    if pixels.device.type == "cpu":
-        # A view of numpy may run backwards, so each image is copied once, to where it belongs.
-        for source, to, code in zip(pixels.numpy(), moved.numpy(), codes_N.tolist(), strict=True):
-            to[...] = _view(source, code)
-        return moved
-    for code in sorted(set(codes_N.tolist())):  # at most eight gathers for the whole batch
-        chosen = (codes_N == code).nonzero().flatten().to(pixels.device)
-        moved[chosen] = as_viewed(pixels[chosen], code)
+    # A view of numpy may run backwards, so each image is copied once, to where it belongs.
+    for source, to, code in zip(pixels.numpy(), moved.numpy(), codes_N.tolist(), strict=True):
+        to[...] = _view(source, code)
     return moved
+
+
+def looked_up(pixels: Tensor, codes_N: Tensor) -> Tensor:
+    """The same by a table of where each pixel comes from: two kernels of a GPU, whatever the batch and its codes."""
+    places_NP = _places(pixels.shape[-2:], pixels.device)[codes_N]
+    flat = pixels.flatten(-2)
+    places = places_NP.reshape(len(pixels), *[1] * (flat.ndim - 2), -1).expand(flat.shape)
+    return flat.gather(-1, places).reshape(pixels.shape)
+
+
+@lru_cache(maxsize=16)
+def _places(size_hw: torch.Size, device: torch.device) -> Tensor:
+    """Which pixel each is, (8, H x W), in each of `Augment.views`; where sides differ, odd turns are not there."""
+    numbers = torch.arange(size_hw.numel(), device=device).reshape(size_hw)
+    square = _is_square(size_hw)
+    return torch.stack([as_viewed(numbers, code if square else code // 2 * 2).flatten() for code in range(8)])
 
 
 def _view(pixels: np.ndarray, code: int) -> np.ndarray:
@@ -151,7 +166,7 @@ def warp(
     theta = np.empty_like(maps)
     theta[:, :, :2] = maps[:, :, :2] * into * np.array([out_width / 2, out_height / 2], np.float32)
     theta[:, :, 2:] = maps[:, :, 2:] * into * np.array([out_width, out_height], np.float32)[:, None]
-    grid = _grid(torch.from_numpy(theta).to(images_NCHW.device), size_hw)
+    grid = _grid(on_device(torch.from_numpy(theta), images_NCHW.device), size_hw)
     images = F.grid_sample(images_NCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if masks_NHW is None:
         return images, None
@@ -175,6 +190,7 @@ def _grid(theta_N23: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return grid
 
 
+@lru_cache(maxsize=64)
 def _middles(side: int, device: torch.device) -> Tensor:
     """Of the pixels of a side, in half sides from its middle."""
     return (
@@ -189,7 +205,7 @@ def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) ->
     device = images_NCHW.device
 
     def each(num: int) -> Tensor:
-        return torch.from_numpy(_uniform(num, generator)).to(device)[:, None, None, None]
+        return on_device(torch.from_numpy(_uniform(num, generator)), device)[:, None, None, None]
 
     num = len(images_NCHW)
     if augment.contrast:
@@ -199,9 +215,10 @@ def _tones(images_NCHW: Tensor, augment: Augment, generator: torch.Generator) ->
         images_NCHW = images_NCHW + each(num) * augment.brightness
     if augment.blur_px:
         sigma_N = torch.rand(num, generator=generator) * augment.blur_px
-        images_NCHW = blurred(images_NCHW, sigma_N.to(device))
+        images_NCHW = blurred(images_NCHW, sigma_N)
     if augment.noise:
-        strength = torch.rand(num, generator=generator).to(device)[:, None, None, None] * augment.noise
+        drawn = on_device(torch.rand(num, generator=generator), device)
+        strength = drawn[:, None, None, None] * augment.noise
         images_NCHW = normal_like(images_NCHW, generator).mul_(strength).add_(images_NCHW)
     return images_NCHW
 
@@ -217,6 +234,7 @@ def blurred(images_NCHW: Tensor, sigma_N: Tensor) -> Tensor:
     """Each image under its own Gaussian of `sigma_N` pixels (0: as it was); the edge pixels are repeated outward."""
     num, channels, height, width = images_NCHW.shape
     radius = max(1, math.ceil(3 * float(sigma_N.max())))
+    sigma_N = on_device(sigma_N, images_NCHW.device)  # only now: reading it there would wait for the device
     steps = torch.arange(-radius, radius + 1, device=images_NCHW.device, dtype=torch.float32)
     kernels = torch.exp(-(steps**2) / (2 * sigma_N.clamp(min=1e-3)[:, None] ** 2))
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from foldwise.data.batches.augment import augment_batch, drawn_views, reach
 from foldwise.data.batches.normalize import Normalization, normalized
-from foldwise.data.batches.windows import Resident, cut, fits
+from foldwise.data.batches.windows import Resident, cut, fits, on_device
 from foldwise.data.cache.packed import Packed, Remembered, open_packed
 from foldwise.study.spec import IGNORE
 from foldwise.study.training import DRAWN, Augment, Task
@@ -146,11 +146,12 @@ class Pictures:
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
         """Windows of raw pixels, where they hold picture, and what they are normalised by; on the device."""
         if self.resident is not None:
-            return *self.resident.cut(cases, corners, size_hw), self.resident.statistics(cases)
+            return *self.resident.cut(cases, corners, size_hw), self._fixed or self.resident.statistics(cases)
         images = [self.packed.image(case) for case in cases.tolist()]
         raw, inside = cut(images, corners, size_hw)
         statistics = self._fixed or self._statistics(images)
-        return raw.to(self.device), None if inside is None else inside.to(self.device), statistics
+        inside = None if inside is None else on_device(inside, self.device)
+        return on_device(raw, self.device), inside, statistics
 
     @cached_property
     def _fixed(self) -> tuple[Tensor, Tensor] | None:
@@ -158,17 +159,17 @@ class Pictures:
         return self._statistics([np.empty(0)]) if self.normalization.kind == "fixed" else None
 
     def _statistics(self, images: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-        mean_NC, std_NC = self.normalization.statistics(images)
-        return torch.from_numpy(mean_NC).to(self.device), torch.from_numpy(std_NC).to(self.device)
+        mean_NC, std_NC = map(torch.from_numpy, self.normalization.statistics(images))
+        return on_device(mean_NC, self.device), on_device(std_NC, self.device)
 
     def _targets(self, cases: np.ndarray, corners: np.ndarray | None, size_hw: tuple[int, int]) -> Tensor:
         if not self.packed.task.endswith("segmentation"):
-            return targets_of(self.packed, cases).to(self.device)
+            return on_device(targets_of(self.packed, cases), self.device)
         if self.resident is not None:
             return self.resident.cut_targets(cases, corners, size_hw).long()
         masks = [self.packed.target(case)[None] for case in cases.tolist()]
         windows, _ = cut(masks, corners, size_hw, fill=IGNORE)
-        return windows[:, 0].to(self.device).long()
+        return on_device(windows[:, 0], self.device).long()
 
     def _corners(self, cases: np.ndarray, window: int, generator: torch.Generator) -> np.ndarray:
         """A random window in each image; in the middle where the image is smaller than its window."""
@@ -221,9 +222,9 @@ class CachedFeatures:
     def gather(self, cases: np.ndarray, places: Tensor | None = None) -> Batch:
         """These cases as one batch, each in the view at its place among `views`; all as they are where None."""
         device = self.features_VNF.device
-        rows = torch.from_numpy(cases).to(device)
-        shown = 0 if places is None else places.to(device)
-        return Batch(self.features_VNF[shown, rows], targets_of(self.packed, cases).to(device), cases)
+        rows = on_device(torch.from_numpy(cases), device)
+        shown = 0 if places is None else on_device(places, device)
+        return Batch(self.features_VNF[shown, rows], on_device(targets_of(self.packed, cases), device), cases)
 
 
 def targets_of(packed: Packed, cases: np.ndarray) -> Tensor:

@@ -14,6 +14,13 @@ from foldwise.data.batches.normalize import Normalization
 from foldwise.data.cache.packed import Packed
 from foldwise.study.spec import IGNORE
 
+
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """The values there, without waiting until a GPU has done what it was given before."""
+    # Of memory that is not pinned, CUDA takes a copy before it returns; of other devices nobody promises that.
+    return values.to(device, non_blocking=device.type == "cuda")
+
+
 MAX_SHARE = 0.5  # of the memory that is free on the device: training wants the rest
 
 
@@ -103,7 +110,7 @@ class Resident:
 
     def statistics(self, cases: np.ndarray) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (N, C) of these cases."""
-        rows = torch.from_numpy(cases).to(self.mean_nC.device)
+        rows = on_device(torch.from_numpy(cases), self.mean_nC.device)
         return self.mean_nC[rows], self.std_nC[rows]
 
     def cut(
