@@ -15,6 +15,7 @@ from foldwise.errors import FoldwiseError, RunError, SpecError
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.doctor import doctor
+from foldwise.interface.commands.export import export
 from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.init import demo, init
 from foldwise.interface.commands.judge import judge
@@ -64,6 +65,7 @@ COMMANDS = (
     report,
     work,
     predict,
+    export,
     judge,
     claims,
     look,

@@ -174,8 +174,7 @@ def predicted(
         except DataError as error:
             problems.append(DataError(error.what, where=name, cure=error.cure))
             continue
-        model, steps[name] = winner.model, pixels.steps
-        fed = resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
+        steps[name], fed = pixels.steps, _fed(winner, image_CHW)
         # One image at a time, most of the time goes into starting each layer: measured, 9 times as much.
         most = min(BATCH_IMAGES, BATCH_PX // (fed.shape[1] * fed.shape[2]))
         if waiting and (len(waiting) >= most or waiting[0][2].shape != fed.shape):
@@ -183,6 +182,24 @@ def predicted(
         waiting.append((name, image_CHW, fed))
     if waiting:
         yield from predicted()
+
+
+def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
+    """Up to `most` images of a folder, evenly from the first to the last, as they are fed to the networks (C, H, W).
+
+    Raises:
+        DataError: there is none, or one cannot be used.
+    """
+    places = channel_places(winner.channels, images, images_to_predict(images)[0])
+    root, names = images.parent if images.is_file() else images, list(places)
+    chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+    read = (_read(root, places[names[index]], winner, names[index])[1] for index in chosen)
+    return [_fed(winner, image_CHW) for image_CHW in read]
+
+
+def _fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:
+    model = winner.model
+    return resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
 
 
 def _read(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:

@@ -88,8 +88,8 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     from foldwise.reporting.predictions import write_pictures
 
     refuse_device(device)
-    winner = _winner(run)
-    named = _networks_named(winner)
+    winner = winner_of(run)
+    named = networks_named(winner)
     with trusting(named if trust_code else ()):
         refuse_untrusted(named, where=str(winner))
         try:
@@ -105,7 +105,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     return answered
 
 
-def _networks_named(winner: Path) -> frozenset[str]:
+def networks_named(winner: Path) -> frozenset[str]:
     """The own networks of a winner; its losses are not needed any more. What is malformed is said when it is loaded."""
     record = read_json(winner / MODEL)
     members = record.get("members") if isinstance(record, dict) else None
@@ -114,7 +114,12 @@ def _networks_named(winner: Path) -> frozenset[str]:
     return own_names([training.get("model") for training in trainings if isinstance(training, dict)])
 
 
-def _winner(run: Path) -> Path:
+def winner_of(run: Path) -> Path:
+    """The folder of the winner of a run, or `run` where it is one itself.
+
+    Raises:
+        RunError: it is neither, or the run has no winner yet.
+    """
     if (run / MODEL).is_file():
         refuse_strange(run)
         return run

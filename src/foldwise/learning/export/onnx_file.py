@@ -74,7 +74,7 @@ def _write(
     """Trace it, in 0.1 to 1 s a network; what cannot be traced is captured as a program, in 5 to 20 s, which can follow more."""
     onnx = need("onnx", EXTRA)
     axes = {0: "batch"} | ({2: "height", 3: "width"} if any_size else {})
-    with _quietly(), in_plain_operations(), torch.no_grad():
+    with quietly(), in_plain_operations(), torch.no_grad():
         try:
             _trace(ensemble, example, path, axes)
         except Exception:  # operations that tracing has no word for, and whatever else
@@ -110,7 +110,7 @@ def _capture(ensemble: Ensemble, example: torch.Tensor, path: Path, axes: Mappin
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Within it, exporters print nothing: they report progress, graphs of thousands of lines and what is to change one day."""
     before = logging.root.manager.disable
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

@@ -1,0 +1,144 @@
+"""The formats that a winner can leave in: one table that says of each how it is written and how it is run for its proof."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from foldwise.errors import refuse_without
+from foldwise.learning.export import standalone
+from foldwise.learning.export.bioimageio_package import run_package, write_package
+from foldwise.learning.export.handover import Handover
+from foldwise.learning.export.onnx_file import EXTRA, OnnxModel, write_graph
+from foldwise.learning.export.proof import Predictor
+from foldwise.learning.export.torchscript import run_torchscript, write_torchscript
+
+MODEL, SCRIPT, TORCHSCRIPT, PACKAGE = "model.onnx", "predict.py", "model.torchscript.pt", "bioimageio.zip"
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """One format.
+
+    Attributes:
+        file: what is written.
+        title: what it is and who reads it.
+        write: writes the file into a folder, in which those of the formats it is `made_of` lie.
+        run: the file in the folder as a callable from images to probabilities, by what its readers run it with.
+        modules: what has to be installed.
+        made_of: formats that come before it.
+        asks: attributes of `Handover` that have to be there, with the option that brings them.
+    """
+
+    file: str
+    title: str
+    write: Callable[[Handover, Path], None]
+    run: Callable[[Path, int], Predictor]
+    modules: tuple[str, ...] = ()
+    made_of: tuple[str, ...] = ()
+    asks: Mapping[str, str] = field(default_factory=dict)
+
+    def lacks(self, handover: Handover) -> list[str]:
+        """Options without which it cannot be written."""
+        return [option for name, option in self.asks.items() if not getattr(handover, name)]
+
+    def refuse_without_modules(self) -> None:
+        """Raise MissingExtra where a module is not installed."""
+        for module in self.modules:
+            refuse_without(module, EXTRA)
+
+
+def _write_onnx(handover: Handover, folder: Path) -> None:
+    how: dict[str, Any] = {"threads": handover.threads, "about": handover.about}
+    write_graph(handover.ensemble, handover.batches[0], folder / MODEL, handover.networks, **how)
+
+
+def _run_onnx(folder: Path, threads: int) -> Predictor:
+    return OnnxModel(folder / MODEL, threads=threads)
+
+
+def _write_torchscript(handover: Handover, folder: Path) -> None:
+    write_torchscript(handover.ensemble, handover.batches[0], folder / TORCHSCRIPT)
+
+
+def _run_torchscript(folder: Path, _: int) -> Predictor:
+    return run_torchscript(folder / TORCHSCRIPT)
+
+
+def _write_script(_: Handover, folder: Path) -> None:
+    shutil.copyfile(str(standalone.__file__), folder / SCRIPT)
+
+
+def _run_script(folder: Path, threads: int) -> Predictor:
+    """The script as it lies there, on image files: what it reads of them is proven as well."""
+    spec = spec_from_file_location("foldwise_predict_alone", folder / SCRIPT)
+    assert spec is not None and spec.loader is not None  # noqa: PT018
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = module.Model(folder / MODEL, threads)
+
+    def run(images_NCHW: np.ndarray) -> np.ndarray:
+        with TemporaryDirectory(prefix="foldwise-") as scratch:
+            outputs = []
+            for image_CHW in images_NCHW:
+                pages = image_CHW[0] if len(image_CHW) == 1 else image_CHW
+                axes = "YX" if pages.ndim == 2 else "CYX"
+                # As plain planes: three channels of 8 bits are colour all the same.
+                tifffile.imwrite(
+                    Path(scratch) / "a.tif", pages, photometric="minisblack", metadata={"axes": axes}
+                )
+                outputs.append(model.probabilities(model.read(Path(scratch) / "a.tif")))
+        return np.stack(outputs)
+
+    return run
+
+
+def _write_bioimageio(handover: Handover, folder: Path) -> None:
+    others = [name for name in (MODEL, TORCHSCRIPT) if (folder / name).is_file()]
+    write_package(handover, folder / PACKAGE, [folder / name for name in others])
+
+
+def _run_bioimageio(folder: Path, threads: int) -> Predictor:
+    return run_package(folder / PACKAGE, threads)
+
+
+EXPORTERS: dict[str, Exporter] = {
+    "onnx": Exporter(
+        MODEL,
+        "ONNX, for onnxruntime and most other programs",
+        _write_onnx,
+        _run_onnx,
+        ("onnx", "onnxruntime"),
+    ),
+    "script": Exporter(
+        SCRIPT,
+        "a script that predicts with model.onnx and needs onnxruntime, numpy, pillow and tifffile only",
+        _write_script,
+        _run_script,
+        ("onnxruntime",),
+        made_of=("onnx",),
+    ),
+    "torchscript": Exporter(
+        TORCHSCRIPT,
+        "TorchScript, for QuPath, Fiji and other programs with libtorch; torch has announced its end",
+        _write_torchscript,
+        _run_torchscript,
+    ),
+    "bioimageio": Exporter(
+        PACKAGE,
+        "a BioImage.IO package, for Fiji (deepImageJ), QuPath, ilastik and napari",
+        _write_bioimageio,
+        _run_bioimageio,
+        ("bioimageio.spec", "onnxruntime"),
+        made_of=("onnx", "torchscript"),
+        asks={"authors": "--author", "licence": "--licence"},
+    ),
+}

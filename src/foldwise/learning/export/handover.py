@@ -1,0 +1,71 @@
+"""What an exporter is given: the winner, what it says of real images, and all that a file says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from foldwise.learning.checkpoints.saved import Winner
+from foldwise.learning.export.graph import Ensemble
+from foldwise.learning.export.proof import Predictor
+from foldwise.learning.training.scoring import decisions, outputs_of_decisions
+from foldwise.metrics.influence import value_of
+from foldwise.metrics.table import Metric
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What is exported, and by what it is proven.
+
+    Attributes:
+        networks: what the winner says, as `predict` has it in torch on a CPU.
+        batches: real images (N, C, H, W) in the values of their files, of one size each.
+        metric, targets: a metric of decisions, and the truth of the images by batch; empty where it is not known.
+        about: what a file says of itself, name -> text.
+        title, description: of the model.
+        card: Markdown.
+        authors: names; of a BioImage.IO package.
+        licence: of the model, as SPDX writes it.
+        pixel_um: the side of a pixel; None where it is not known.
+        any_size: file -> whether it takes images of any size, of those that are written already.
+    """
+
+    winner: Winner
+    networks: Predictor
+    batches: Sequence[np.ndarray]
+    targets: Sequence[np.ndarray] = ()
+    metric: Metric | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    description: str = ""
+    card: str = ""
+    authors: Sequence[str] = ()
+    licence: str | None = None
+    pixel_um: float | None = None
+    threads: int = 1
+    any_size: dict[str, bool] = field(default_factory=dict)
+
+    @cached_property
+    def ensemble(self) -> Ensemble:
+        """The winner as one module."""
+        return Ensemble(self.winner)
+
+    @cached_property
+    def wanted(self) -> list[np.ndarray]:
+        """What foldwise itself says of the images."""
+        return [self.networks(batch) for batch in self.batches]
+
+    def score(self, outputs: Sequence[np.ndarray]) -> float | None:
+        """The metric of batches of probabilities; None where the truth is not known."""
+        if self.metric is None or not self.targets:
+            return None
+        task, parts = self.winner.model.task, []
+        for p, target in zip(outputs, self.targets, strict=True):
+            # A label is decided at a probability of one half, which is a logit of 0.
+            logits = torch.from_numpy(p - 0.5 if task.startswith("multilabel") else p)
+            parts.append(decisions(logits, torch.from_numpy(target).long(), task).numpy())
+        return value_of(self.metric, outputs_of_decisions(np.concatenate(parts), task))

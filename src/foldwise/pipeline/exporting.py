@@ -1,0 +1,309 @@
+"""`foldwise export`: the winner in forms that other programs run, each proven on real images, with a model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foldwise.errors import FoldwiseError, MissingExtra, RunError, SpecError, choose
+from foldwise.judging.verdict import Verdict, read_verdict
+from foldwise.learning.checkpoints.winner import MODEL, digest_of_networks
+from foldwise.learning.export.weights_licence import WeightsLicence, weights_licence
+from foldwise.metrics.outputs import FAMILIES
+from foldwise.metrics.table import Metric, find_metric
+from foldwise.pipeline.hand_over import networks_named, winner_of
+from foldwise.pipeline.model_card import CardFacts, model_card
+from foldwise.runs.folder import RunFolder, read_json
+from foldwise.sealed import Damaged, read_table, seal
+from foldwise.storage import folder_replaced
+from foldwise.study.trusted_code import refuse_untrusted, trusting
+
+if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
+    from foldwise.learning.checkpoints.saved import Winner
+    from foldwise.learning.export.handover import Handover
+    from foldwise.learning.export.writing import Exported
+    from foldwise.learning.runtimes import TorchRuntime
+
+RECORD, CARD = "export.json", "MODEL_CARD.md"
+MAX_IMAGES, MAX_PX = 24, 2**21  # of a proof: as many images, or at least two, as have so many pixels together
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the user says of an export.
+
+    Attributes:
+        formats: rows of `EXPORTERS`; all that can be written where none is stated.
+        images: a folder of images to prove the formats on; the test images of the run where None.
+        authors, licence: of the model.
+        pixel_um: the side of a pixel of the training images.
+    """
+
+    formats: tuple[str, ...] = ()
+    images: Path | None = None
+    authors: tuple[str, ...] = ()
+    licence: str | None = None
+    pixel_um: float | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export gave: the files with their proofs, formats that were left out and why, and what to know of the model."""
+
+    folder: Path
+    exported: tuple[Exported, ...]
+    left_out: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def export(
+    run: Path,
+    out: Path,
+    options: ExportOptions = ExportOptions(),
+    *,
+    trust_code: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Export:
+    """Write the winner of a run, or one that was handed over, into `out`, whole or not at all.
+
+    Args:
+        out: a folder that is not there yet, is empty, or holds an earlier export, which is replaced.
+        trust_code: whether own code that the folder names may be run.
+        say: is given what is being done.
+
+    Raises:
+        SpecError: a format does not exist, lacks an author or a licence, or `out` holds something else.
+        MissingExtra: a package that a format needs is not installed.
+        RunError: there is no winner; there are no images for the proof; or a format that was asked for cannot be written,
+            or differs from what foldwise says.
+    """
+    winner = winner_of(run)
+    folder = None if winner == run else RunFolder.open(run)
+    _refuse_to_replace(out)
+    named = networks_named(winner)
+    with trusting(named if trust_code else ()):
+        refuse_untrusted(named, where=str(winner))
+        return _export(winner, folder, out, options, say)
+
+
+def _refuse_to_replace(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not (out / RECORD).is_file():
+        what = f"{out} holds files that are no export, and would be lost"
+        raise SpecError(what, where="--out", cure="Name a folder that is not there yet.")
+    if out.is_file():
+        raise SpecError(f"{out} is a file", where="--out", cure="Name a folder that is not there yet.")
+
+
+def _export(
+    place: Path, folder: RunFolder | None, out: Path, options: ExportOptions, say: Callable[[str], None]
+) -> Export:
+    import torch
+
+    from foldwise.learning.checkpoints.saved import load_winner
+    from foldwise.learning.export.exporters import EXPORTERS
+    from foldwise.learning.export.writing import write_formats
+    from foldwise.learning.runtimes import TorchRuntime, keep_graph
+    from foldwise.learning.training.devices import steady
+
+    cpu = torch.device("cpu")
+    loaded = load_winner(place, cpu)
+    weights = weights_licence(loaded.model.training)
+    facts = _facts(place, folder, loaded, weights, options)
+    say("images for the proof")
+    images = _proof_images(loaded, folder, options.images)
+    handover = _handover(loaded, TorchRuntime(loaded, cpu), images, facts, options)
+    formats, left_out = _chosen(options.formats, handover)
+    with folder_replaced(out) as scratch, steady(0, torch.get_num_threads(), cpu):
+        say(f"{', '.join(formats)}: written and compared")
+        exported = write_formats(handover, formats, scratch)
+        _refuse_refused(exported, options.formats, formats)
+        (scratch / CARD).write_text(model_card(facts, exported), encoding="utf-8")
+        record = {"about": facts.about, "networks": digest_of_networks(place), "weights": asdict(weights)}
+        proofs = {"formats": [each.record() for each in exported], "left_out": left_out}
+        seal(scratch / RECORD, record | proofs, [path for path in scratch.iterdir() if path.is_file()])
+    if any(each.format == "onnx" and not each.refusal for each in exported):
+        with suppress(OSError):  # the folder of somebody else
+            keep_graph(place, out / EXPORTERS["onnx"].file)
+    cautions = [weights.caution, str(facts.model.get("caution") or "")]
+    return Export(out, tuple(exported), left_out, tuple(filter(None, cautions)))
+
+
+def _facts(
+    place: Path, folder: RunFolder | None, loaded: Winner, weights: WeightsLicence, options: ExportOptions
+) -> CardFacts:
+    model = read_json(place / MODEL)
+    about = _about(loaded, folder, model, options)
+    stated: dict[str, Any] = {"authors": options.authors, "licence": options.licence}
+    if folder is None:
+        return CardFacts(about["study"], model, about, None, [], {}, weights, **stated)
+    verdict = read_verdict(folder.verdict) if folder.verdict.is_file() else None
+    title = verdict.title if verdict is not None and verdict.title else about["study"]
+    cases, audit = read_table(folder.cases), read_json(folder.audit)
+    return CardFacts(title, model, about, verdict, cases, audit, weights, **stated)
+
+
+def _handover(
+    loaded: Winner,
+    networks: TorchRuntime,
+    images: tuple[list[np.ndarray], list[np.ndarray]],
+    facts: CardFacts,
+    options: ExportOptions,
+) -> Handover:
+    import torch
+
+    from foldwise.learning.export.handover import Handover
+
+    classes = ", ".join(loaded.model.classes)
+    return Handover(
+        loaded,
+        networks,
+        *images,
+        metric=_metric(loaded.model.task, facts.verdict),
+        about=facts.about,
+        title=facts.title,
+        description=f"{loaded.model.task.replace('_', ' ')}: {classes}. {facts.about['answer']}",
+        card=model_card(facts),
+        authors=options.authors,
+        licence=options.licence,
+        pixel_um=options.pixel_um,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _metric(task: str, verdict: Verdict | None) -> Metric | None:
+    """That of the verdict where decisions alone decide it; else a usual one that they do."""
+    family = FAMILIES[task]
+    usual = {"multilabel": "label_accuracy", "segmentation": "dice_img_macro"}.get(family, "accuracy")
+    named = None if verdict is None else find_metric(verdict.metric.name, family)
+    return named if named is not None and named.needs == "decisions" else find_metric(usual, family)
+
+
+def _about(
+    loaded: Winner, folder: RunFolder | None, model: dict[str, Any], options: ExportOptions
+) -> dict[str, str]:
+    """What files say of themselves: what the script reads, and what a reader wants to know."""
+    from importlib.metadata import version
+
+    environment = read_json(folder.environment) if folder is not None and folder.environment.is_file() else {}
+    study = folder.load_study().study if folder is not None else "not known"
+    saved = loaded.model
+    limits = [None if np.isinf(value) else float(value) for value in loaded.thresholds]
+    return {
+        "foldwise": version("foldwise"),
+        "study": str(study),
+        "study_digest": str(environment.get("study_digest", "not known")),
+        "answer": str((model.get("answer") or {}).get("sentence", "")),
+        "task": saved.task,
+        "classes": json.dumps(saved.classes, ensure_ascii=False),
+        "thresholds": json.dumps(limits),
+        "temperature": json.dumps(loaded.temperature),
+        "channels": json.dumps(loaded.channels, ensure_ascii=False),
+        "num_channels": json.dumps(saved.num_channels),
+        "dtype": saved.dtype,
+        "size_hw": json.dumps(saved.size_hw),
+        "resized": json.dumps(saved.resized),
+        "pixel_um": "" if options.pixel_um is None else f"{options.pixel_um:g}",
+        "input": "float32 (batch, channel, height, width), in the values of the image file; normalised inside",
+        "output": "probabilities of the classes, mean over the networks of all folds",
+    }
+
+
+def _chosen(stated: Sequence[str], handover: Handover) -> tuple[list[str], dict[str, str]]:
+    """The formats that are written, and of the others why not; what was stated and cannot be is an error."""
+    from foldwise.learning.export.exporters import EXPORTERS
+
+    formats, left_out = [], {}
+    for name in stated or EXPORTERS:
+        row = choose(EXPORTERS, name, "format", where="--format")
+        lacks = row.lacks(handover)
+        try:
+            if lacks:
+                what = f"a {name} file names its authors and its licence"
+                raise SpecError(what, where="--format", cure=f"Add {' and '.join(lacks)}.")
+            row.refuse_without_modules()
+        except (SpecError, MissingExtra) as error:
+            if stated:
+                raise
+            left_out[name] = f"{error.what}: {error.cure}"
+        else:
+            formats.append(name)
+    if not formats:
+        raise MissingExtra("no format can be written", cure="pip install 'foldwise[export]'")
+    return formats, left_out
+
+
+def _refuse_refused(exported: Sequence[Exported], stated: Sequence[str], formats: Sequence[str]) -> None:
+    """Raise where a format that was stated was refused, or none is left."""
+    refused = [each for each in exported if each.refusal and each.format in (stated or formats)]
+    if stated and refused:
+        first = refused[0]
+        raise RunError(f"{first.file} was not written: {first.refusal}", cure="Use another --format.")
+    if len(refused) == len(formats):
+        raise RunError(f"no format could be written; {refused[0].file}: {refused[0].refusal}")
+
+
+def _proof_images(
+    loaded: Winner, folder: RunFolder | None, images: Path | None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Real images as they are fed to the networks, in batches of one size, and their truth where it is known."""
+    if images is not None:
+        from foldwise.learning.predict import some_fed
+
+        return _in_batches([(image, None) for image in some_fed(loaded, images, MAX_IMAGES)])
+    if folder is None:
+        what = "the model came without its run, so there are no images to prove the formats on"
+        raise RunError(what, cure="Name a folder of images like those it was trained on, with --images.")
+    packed = _packed(folder)
+    from foldwise.data.folds.splits import cases_tested, read_splits
+
+    tested = cases_tested(read_splits(folder.splits))
+    chosen = tested[
+        np.unique(np.linspace(0, len(tested) - 1, min(MAX_IMAGES, len(tested))).round().astype(int))
+    ]
+    segments = loaded.model.task.endswith("segmentation")
+    return _in_batches(
+        [
+            (packed.image(case), packed.target(case) if segments else packed.labels[case])
+            for case in map(int, chosen)
+        ]
+    )
+
+
+def _in_batches(pairs: Sequence[tuple[np.ndarray, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    by_shape: dict[tuple[int, ...], list[tuple[np.ndarray, Any]]] = {}
+    pixels = 0
+    for number, (image, target) in enumerate(pairs):
+        pixels += image.shape[1] * image.shape[2]
+        if number >= 2 and pixels > MAX_PX:
+            break
+        by_shape.setdefault(image.shape, []).append((image, target))
+    batches = [np.stack([image for image, _ in part]) for part in by_shape.values()]
+    known = all(target is not None for _, target in pairs)
+    return batches, [np.stack([target for _, target in part]) for part in by_shape.values()] if known else []
+
+
+def _packed(folder: RunFolder) -> Packed:
+    """The decoded images of a run, from the cache, or decoded anew from its files."""
+    from foldwise.data.cache.packed import open_packed
+    from foldwise.data.cache.packing import pack
+    from foldwise.pipeline.mending import files_of
+
+    digest = str(read_json(folder.environment)["packed_digest"])
+    with suppress(RunError, Damaged):
+        return open_packed(digest)
+    try:
+        packed = pack(*files_of(folder))
+    except FoldwiseError as error:
+        what = f"the images of the run, on which formats are proven, cannot be read: {error.what}"
+        raise RunError(what, where=error.where, cure="Name a folder of such images with --images.") from None
+    if packed.digest != digest:
+        what = "the images are others now than when this run was planned"
+        raise RunError(what, cure="Name a folder of such images with --images.")
+    return packed
