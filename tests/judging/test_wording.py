@@ -91,3 +91,16 @@ def test_without_an_interval_a_table_and_a_sentence_have_the_same_digits():
 @pytest.mark.parametrize("low", [0.03, 0.0004, 0.00004, 0.0000004])
 def test_no_end_that_is_not_0_reads_as_0(low):
     assert float(show(low)) > 0
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "said"),
+    [
+        (1e-5, 8e-6, 1.3e-5, "0.000010 (95 % interval 0.000008 to 0.000013)"),
+        (4.2e-7, 4.1e-7, 4.4e-7, "0.00000042 (95 % interval 0.00000041 to 0.00000044)"),
+        (0.0004, 0.0003, 0.0005, "0.0004 (95 % interval 0.0003 to 0.0005)"),
+        (0.0, -0.1, 0.1, "0.00 (95 % interval -0.10 to 0.10)"),
+    ],
+)
+def test_a_tiny_error_is_not_written_as_0(estimate, low, high, said):
+    assert with_interval(ScoreEstimate(estimate=estimate, low=low, high=high), "95 %") == said

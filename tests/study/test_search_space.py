@@ -208,3 +208,18 @@ def test_more_trials_than_a_plan_holds_are_refused():
         "2 configurations, 10 folds and 10 repeats, 1000 tried in each and one chosen, make 200,200 fits"
         in str(refused.value)
     )
+
+
+@pytest.mark.parametrize(("epochs", "refused"), [(1, True), (2, False), (3, False)])
+def test_halving_of_one_epoch_saves_nothing_and_is_refused(epochs, refused):
+    stated = {
+        "study": "a",
+        "data": {"path": "x"},
+        "train": {"model": "conv", "epochs": epochs},
+        "search": {"space": {"batch_size": {"low": 2, "high": 64, "log": True}}, "halving": True},
+    }
+    if refused:
+        with pytest.raises(SpecError, match=r"train\.epochs is 1: nothing would be saved"):
+            study_from_dict(stated)
+    else:
+        study_from_dict(stated)

@@ -257,14 +257,22 @@ def digits_by_size(value: float) -> int:
 def digits_of(score: WithInterval) -> int:
     """Digits after the point of a score and its interval, wherever they are written: what the interval is worth.
 
-    More where a score that is nearly perfect would read as 1.00; at most four. Without an interval, by its size.
+    More where a score that is nearly perfect would read as 1.00; at most four, but for tiny ones, of which two count.
+    Without an interval, by its size.
     """
     digits = 2 if score.estimate is None else digits_by_size(score.estimate)
     if score.low is not None and score.high is not None:
         digits = decimals((score.high - score.low) / 2)
     while score.estimate is not None and score.estimate < 1 == round(score.estimate, digits) and digits < 4:
         digits += 1
-    return digits
+    return max(digits, digits_of_tiny(score.estimate))
+
+
+def digits_of_tiny(value: float | None) -> int:
+    """Digits after the point of a value that four of them would write as 0, so that two count; 0 of every other."""
+    if value is None or not 1e-9 < abs(value) < 5e-5:
+        return 0
+    return 1 - floor(log10(abs(value)))
 
 
 def written(score: WithInterval) -> str:

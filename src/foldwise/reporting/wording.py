@@ -12,7 +12,16 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from foldwise import text
-from foldwise.judging.wording import WithInterval, decimals, digits_of, ends_of, fixed, in_text, show
+from foldwise.judging.wording import (
+    WithInterval,
+    decimals,
+    digits_of,
+    digits_of_tiny,
+    ends_of,
+    fixed,
+    in_text,
+    show,
+)
 from foldwise.metrics.table import METRICS
 
 NOTHING = "–"
@@ -70,7 +79,8 @@ def interval(low: Any, high: Any) -> str:
     first, last = number(low), number(high)
     if first is None or last is None:
         return NOTHING
-    digits = decimals((last - first) / 2)
+    # An error of 1e-5 is none of 0.0000.
+    digits = max(decimals((last - first) / 2), digits_of_tiny(max(abs(first), abs(last))))
     return f"{score(first, digits)} to {score(last, digits)}"
 
 

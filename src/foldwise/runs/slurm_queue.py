@@ -195,7 +195,12 @@ def summary(jobs: Sequence[QueuedJob]) -> str:
     ended = Counter("done" if job.state == "COMPLETED" else job.ending() for job in jobs if not job.is_alive)
     parts = [", ".join(f"{number} {state}" for state, number in alive.items()) or "none in the queue"]
     if ended:
-        parts.append("ended lately: " + ", ".join(f"{number} {how}" for how, number in ended.items()))
+        of_several = {
+            how: re.sub(r"^was\b", "were", how) if number > 1 else how for how, number in ended.items()
+        }
+        parts.append(
+            "ended lately: " + ", ".join(f"{number} {of_several[how]}" for how, number in ended.items())
+        )
     return "; ".join(parts)
 
 

@@ -231,6 +231,15 @@ def find_search_errors(document: Mapping[str, Any]) -> list[Invalid]:
         cure = "Name a setting with a range, such as {batch_size: {low: 8, high: 64, log: true}}."
         holds = "holds one configuration" if space else "is empty"
         errors.append(Invalid(("search", "space"), f"search.space {holds}: there is nothing to search", cure))
+    if (
+        not errors
+        and search.get("halving")
+        and "epochs" not in {*named, *compare}
+        and train.get("epochs") == 1
+    ):
+        cure = "Leave halving out, or state train.epochs: 3 or more."
+        what = "search.halving tries in a third of the epochs, and train.epochs is 1: nothing would be saved"
+        errors.append(Invalid(("search", "halving"), what, cure))
     return errors + _beside_errors(document)
 
 

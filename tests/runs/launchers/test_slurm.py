@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -18,7 +19,7 @@ from foldwise.runs.launchers.slurm import SlurmWorkers
 from foldwise.runs.launchers.slurm_script import script_of
 from foldwise.runs.leases import MAX_ATTEMPTS, acquire, owner_of
 from foldwise.runs.plan import Plan
-from foldwise.runs.slurm_queue import QueuedJob, SlurmQueue, job_here, name_of_jobs
+from foldwise.runs.slurm_queue import QueuedJob, SlurmQueue, job_here, name_of_jobs, summary
 from foldwise.study.profiles import SlurmProfile
 
 
@@ -136,6 +137,20 @@ def test_a_queue_that_never_answers_is_not_waited_for_for_ever(play, monkeypatch
     monkeypatch.setattr(slurm, "SILENCE_S", 0.0)
     with pytest.raises(RunError, match="Slurm has not answered"):
         played.look()
+
+
+def test_whom_a_silent_queue_is_waited_for_is_said_once_and_soon(play, monkeypatch, capsys):
+    played = play()
+    answer = played.queue.jobs
+    monkeypatch.setattr(slurm, "QUIET_S", 0.05)
+    played.queue.jobs = lambda name: time.sleep(0.5)
+    played.look()
+    played.look()
+    said = capsys.readouterr().err
+    assert said.count("waiting for its controller, 3 min at most") == 1
+    played.queue.jobs = answer
+    assert play().look() == [3]
+    assert capsys.readouterr().err == ""  # of a queue that answers nothing is said
 
 
 def test_a_number_that_is_given_again_is_another_job(play):
@@ -512,3 +527,8 @@ def test_a_job_whose_gpus_are_packed_has_room_for_four_and_begins_with_one(folde
     assert "--mem=10800M\n" in text
     assert "--device cuda --workers auto\n" in text
     assert "--cpus-per-task=6\n" in script(folder, workers=10, fits_per_gpu="auto", cpus=6)
+
+
+def test_several_jobs_were_cancelled_and_one_was():
+    jobs = [QueuedJob(f"{number}_1", "CANCELLED") for number in range(4)] + [QueuedJob("9_1", "PREEMPTED")]
+    assert summary(jobs) == "none in the queue; ended lately: 4 were cancelled, 1 was preempted"

@@ -7,6 +7,8 @@ sends as many as are missing.
 from __future__ import annotations
 
 import math
+import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
@@ -33,6 +35,7 @@ POLL_S = 0.5
 LOOK_S = 10.0  # between looks at the queue, which all users of a cluster share
 FAREWELL_S = 20.0  # for workers to see by themselves that nothing is left
 SILENCE_S = 180.0  # of a queue that has never answered
+QUIET_S = 5.0  # of the same, until it is said whom this waits for
 STOPPED_S = 45.0  # until jobs that are cancelled have ended; Slurm gives them half a minute
 MAX_MEMORY_FACTOR = 8
 MAX_LOOKS_AWAITED = 3
@@ -67,7 +70,7 @@ class SlurmWorkers:
         )
         self.awaited, self.looks_awaited = "", 0  # the number of a job that the queue has not shown yet
         self.deaths, self.progress, self.refusals = 0, (0, 0), 0
-        self.began = time.monotonic()
+        self.began, self.has_said_waiting = time.monotonic(), False
 
     def script(self) -> str:
         """What sbatch is given, as text to be kept."""
@@ -109,7 +112,12 @@ class SlurmWorkers:
 
     def _look(self, finished: Callable[[], bool]) -> None:
         """Look at the queue, give back what the dead had, and send as many jobs as are missing."""
+        # Its command waits for the controller, too, for up to a minute.
+        quiet = threading.Timer(max(QUIET_S - (time.monotonic() - self.began), 0.0), self._say_waiting)
+        if self.seen is None and not self.has_said_waiting:
+            quiet.start()
         jobs = self.queue.jobs(self.name)
+        quiet.cancel()
         if jobs is None:  # the controller is away; jobs run on without it
             self._refuse_silence()
             return
@@ -139,6 +147,12 @@ class SlurmWorkers:
             )  # a job without a place for its log ends at once
             number = self.queue.submit(self.script(), tasks=missing)
             self.awaited, self.looks_awaited = number or "", 0
+
+    def _say_waiting(self) -> None:
+        if not self.has_said_waiting:
+            self.has_said_waiting = True
+            what = f"Slurm has not answered for {duration(QUIET_S)}; waiting for its controller, {duration(SILENCE_S)} at most"
+            print(f"foldwise: {what}", file=sys.stderr, flush=True)
 
     def _refuse_silence(self) -> None:
         if self.seen is None and time.monotonic() - self.began > SILENCE_S:
