@@ -435,7 +435,7 @@ MALFORMED = [
             "study.yaml:3:31: train.weights is no file: 'w.safetensors', looked for in {here}\n"
             "     3 | train: {model: unet, weights: w.safetensors}\n"
             "       |                               ^\n"
-            "  → Write none, imagenet, or the path of a .safetensors file."
+            "  → Write none, imagenet, efficientnet-lite0, or the path of a .safetensors file."
         ),
     ),
     Malformed(
@@ -445,7 +445,7 @@ MALFORMED = [
             "study.yaml:3:27: compare.weights[1] is no file: 'imagnet', looked for in {here}\n"
             "     3 | compare: {weights: [none, imagnet]}\n"
             "       |                           ^\n"
-            "  → Write none, imagenet, or the path of a .safetensors file."
+            "  → Write none, imagenet, efficientnet-lite0, or the path of a .safetensors file."
         ),
     ),
     Malformed(

@@ -239,7 +239,8 @@ def _weights(name: Any, base: Path, keys: Keys, errors: list[Invalid]) -> Any:
     path = whole_path(name, base)
     if not path.is_file():
         what = f"{dotted(keys)} is no file: {shown(name)}, looked for in {base}"
-        errors.append(Invalid(keys, what, "Write none, imagenet, or the path of a .safetensors file."))
+        cure = f"Write {', '.join(NO_WEIGHTS_FILE)}, or the path of a .safetensors file."
+        errors.append(Invalid(keys, what, cure))
     return str(path)
 
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from foldwise.errors import unknown
 from foldwise.study import ranges
+from foldwise.study.named_weights import NAMED_WEIGHTS
 from foldwise.study.ranges import Node
 from foldwise.study.validation_errors import InvalidValue, shown
 
@@ -22,7 +23,7 @@ Task = Literal[
 Cache = Literal["disk", "memory", "none"]
 NAMED_OPTIONS = "Write it as {adam: {lr: 0.001}}: the name, then its options by name."
 DRAWN = 8  # the first number of a view that is drawn by a seed; those below are of `Augment.views`
-NO_WEIGHTS_FILE = ("none", "imagenet")  # words of `train.weights` that are no path
+NO_WEIGHTS_FILE = ("none", "imagenet", *NAMED_WEIGHTS)  # words of `train.weights` that are no path
 
 
 class Choice(Node):
@@ -161,7 +162,7 @@ class Training(Node):
     freeze: Literal["none", "encoder"] = "none"
     augment: Annotated[Augment, BeforeValidator(_named_augment)] = Augment()
     cache_views: ranges.CachedViews = 0
-    normalize: Literal["auto", "train", "imagenet", "image", "none"] = "auto"
+    normalize: Literal["auto", "train", "imagenet", "half", "image", "none"] = "auto"
     epochs: ranges.Epochs = 30
     patience_epochs: ranges.Epochs | None = None
     batch_size: ranges.BatchSize = 16
@@ -175,6 +176,15 @@ class Training(Node):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     cache: Cache = "disk"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_weights_want(cls, value: Any) -> Any:
+        """Images are normalised as named weights learned from them, unless the study says otherwise."""
+        weights = NAMED_WEIGHTS.get(str(value.get("weights"))) if isinstance(value, dict) else None
+        if weights is None or value.get("normalize", "auto") != "auto":
+            return value
+        return value | {"normalize": weights.normalize}
 
     @property
     def fixed_views(self) -> int:

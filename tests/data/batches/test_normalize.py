@@ -6,7 +6,13 @@ import torch
 from tiny_packed import TinyPacked
 
 from foldwise.data.batches.batches import Pictures
-from foldwise.data.batches.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalization, normalization
+from foldwise.data.batches.normalize import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    WHITE,
+    Normalization,
+    normalization,
+)
 
 
 def inputs(packed, norm, cases):
@@ -77,3 +83,11 @@ def test_it_is_the_same_after_a_file():
     for name in ("train", "image"):
         norm = asked(TinyPacked(), name)
         assert Normalization.load(norm.dump()) == norm
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_half_brings_black_to_minus_one_and_full_brightness_to_one(dtype):
+    white = WHITE[np.dtype(dtype).name]
+    norm = asked(TinyPacked(dtype=np.dtype(dtype)), "half")
+    ends = (np.array([0.0, white]) - norm.mean[0]) / norm.std[0]
+    assert ends.tolist() == [-1.0, 1.0]

@@ -162,7 +162,7 @@ def test_a_refused_file_is_refused_before_anything_is_trained(saved, tmp_path):
     [
         (
             "imagnet",
-            "no weights are called 'imagnet'\n  → Known: none, imagenet, or the path of a .safetensors file",
+            "no weights are called 'imagnet'\n  → Known: none, imagenet, efficientnet-lite0, or the path of a .safetensors file",
         ),
         ("net.pth", "no weights are called 'net.pth'"),
         ("nowhere.safetensors", "the weights file 'nowhere.safetensors' does not exist"),

@@ -64,7 +64,8 @@ def normalization(kind: str, *, pretrained: bool, packed: Packed, train: np.ndar
     but black to them. Both are the same in every fold, so that frozen encoders can be shared.
 
     Args:
-        kind: auto, train, imagenet, image or none (values divided by full brightness only).
+        kind: auto, train, imagenet, half (full brightness becomes 1, black -1), image or none (values divided by full
+            brightness only).
         pretrained: whether the network starts from trained weights.
         packed: the images.
         train: the case indices whose statistics may be used.
@@ -78,6 +79,9 @@ def normalization(kind: str, *, pretrained: bool, packed: Packed, train: np.ndar
     if kind == "imagenet":
         mean, std = _imagenet(num_channels)
         return Normalization("fixed", tuple(white * mean), tuple(white * std), dtype)
+    if kind == "half":
+        half = (white / 2,) * num_channels
+        return Normalization("fixed", half, half, dtype)
     if kind == "none":
         return Normalization("fixed", (0.0,) * num_channels, (white,) * num_channels, dtype)
     mean, std = packed.channel_stats(train)

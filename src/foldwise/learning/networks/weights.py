@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from urllib.parse import urlparse
@@ -18,7 +19,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from foldwise.errors import MissingExtra, SpecError
+from foldwise.learning.networks.packaged_weights import converted
 from foldwise.storage import from_home
+from foldwise.study.named_weights import NAMED_WEIGHTS
+from foldwise.study.training import NO_WEIGHTS_FILE
 
 Shapes = Mapping[str, tuple[int, ...]]
 Donor = Callable[[], dict[str, Tensor]]
@@ -90,11 +94,14 @@ def check_file(encoder: nn.Module, weights: str, *, name: str) -> Report:
 
 def weights_file(weights: str) -> Path:
     """The path that `weights` names; SpecError unless a safetensors file is there."""
+    if weights in NAMED_WEIGHTS:
+        return converted(weights, NAMED_WEIGHTS[weights])
     path = from_home(weights)
     if path.suffix != ".safetensors":
         raise SpecError(
             f"no weights are called {weights!r}",
-            cure="Known: none, imagenet, or the path of a .safetensors file (other formats can run code when read).",
+            cure=f"Known: {', '.join(NO_WEIGHTS_FILE)}, or the path of a .safetensors file (other formats can run code"
+            " when read).",
         )
     if not path.is_file():
         raise SpecError(f"the weights file {weights!r} does not exist", cure="Check the path.")
@@ -264,6 +271,9 @@ def pretrained_here() -> Pretrained | None:
     """An encoder to begin with whose weights are on this machine, or can be downloaded now; None where none can be had."""
     from huggingface_hub import try_to_load_from_cache
 
+    for name, weights in NAMED_WEIGHTS.items():
+        if find_spec(weights.module) is not None:
+            return Pretrained(weights.title, weights.model, f"tu-{weights.model}", name)
     kept = try_to_load_from_cache("timm/resnet18.a1_in1k", "model.safetensors")
     if isinstance(kept, str) or reachable(constants.ENDPOINT):
         return Pretrained("ResNet-18", "resnet18", "resnet18", "imagenet")

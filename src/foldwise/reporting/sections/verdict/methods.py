@@ -8,6 +8,7 @@ from typing import Any, cast
 from foldwise.judging.wording import in_text, results
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import TASKS, count, selecting_title
+from foldwise.study.named_weights import NAMED_WEIGHTS
 from foldwise.study.training import Task, Training, stated_loss
 
 PACKAGES = ("torch", "timm", "segmentation-models-pytorch")  # named in the text; the table has all
@@ -141,6 +142,8 @@ def _setting(data: ReportData, training: Training, key: str) -> str:
     value = getattr(training, key)
     if key == "loss" and data.verdict.task:
         value = stated_loss(training.loss, cast(Task, data.verdict.task))
+    if key == "weights" and value in NAMED_WEIGHTS:
+        return NAMED_WEIGHTS[value].sentence
     return "random" if (key, value) == ("weights", "none") else str(value) or "none"
 
 
