@@ -41,14 +41,14 @@ def second_check(bench: Bench) -> Measured:
         for took in (first, *later)
     ]
     differing = sum(lines != said[0] for lines in said)
-    imported = later[0].output.splitlines()[-1].removeprefix("imported").strip() or "none of them"
+    imported = later[-1].output.splitlines()[-1].removeprefix("imported").strip() or "none of them"
     figures = {
         "CPU time": Figure.of([took.cpu_s for took in later]),
         "memory": Figure.of([took.memory_mb for took in later]),
     }
     remarks = (
         f"the first one, which decodes and tries the models, {first.cpu_s:.1f} CPU s and {first.memory_mb:,.0f} MB",
-        f"of torch, timm and torchvision the second one imports {imported}",
+        f"of torch, timm and torchvision the last one imports {imported}",
     )
     return Measured(
         figures,
