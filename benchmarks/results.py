@@ -185,12 +185,15 @@ def draw(file: Path, x_title: str, growth: Mapping[str, Sequence[tuple[float, fl
 
     mpl.use("svg")
     mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "foldwise", "font.size": 9}
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(figsize=(6.2, 3.6), layout="constrained")
     for name, points in growth.items():
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1, label=name)
     axes.set(xscale="log", yscale="log", xlabel=x_title)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,g}")
+        axis.set_minor_formatter(ticker.NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
     figure.savefig(file, metadata={"Date": None, "Creator": None})

@@ -100,4 +100,4 @@ class Row:
 def in_unit(value: float, unit: str) -> str:
     """A number as the table shows it."""
     digits = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-    return f"{digits}{unit}" if unit == "x" else f"{digits} {unit}"
+    return f"{digits}{unit}" if unit in ("x", "") else f"{digits} {unit}"
