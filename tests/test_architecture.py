@@ -52,6 +52,12 @@ def test_the_check_above_can_fail():
     assert first_with_torch(["foldwise", "foldwise.learning.options", "torch", "json"]) == "torch"
 
 
+def test_help_needs_no_pydantic():
+    """It is a third of what the command line takes to begin, and only studies and verdicts are made of it."""
+    code = "import sys\nimport foldwise.interface.cli\nsys.exit(','.join({'pydantic', 'numpy'} & set(sys.modules)))"
+    assert not subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).stderr.strip()
+
+
 def test_networks_of_its_own_load_no_library_of_networks():
     """timm, torchvision and segmentation-models-pytorch take 2 s of CPU time and 200 MB in every worker that has them."""
     code = (

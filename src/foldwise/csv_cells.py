@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from io import StringIO
 from typing import Any, TextIO
 
 # The wide forms are what keyboards of East Asia write, and programs there read as the narrow ones.
@@ -45,10 +45,22 @@ def as_text(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and _LEADING.match(cell) else cell
 
 
+def joined(cells: Iterable[Any]) -> str:
+    """Cells as a part of a line.
+
+    >>> print(joined(("=1+1", 'a "b", c', 2.5)))
+    '=1+1,"a ""b"", c",2.5
+    """
+    text = StringIO()
+    TableWriter(text, end="").row(cells)
+    return text.getvalue()
+
+
 class TableWriter:
     """Writes rows into a file that was opened with ``newline=""``."""
 
     def __init__(self, file: TextIO, *, end: str = "\r\n") -> None:
+        self._file, self._end = file, end
         self._rows = csv.writer(file, lineterminator=end)
 
     def row(self, cells: Iterable[Any]) -> None:
@@ -57,19 +69,11 @@ class TableWriter:
 
     def rows(self, rows: Iterable[Iterable[Any]]) -> None:
         """Several."""
-        # Names of images and classes come again and again, and most other cells are numbers.
-        name = lru_cache(maxsize=100_000)(spelled)
-        self._rows.writerows(
-            [
-                cell
-                if (kind := cell.__class__) is float or kind is int
-                else name(cell)
-                if kind is str
-                else spelled(cell)
-                for cell in row
-            ]
-            for row in rows
-        )
+        self._rows.writerows([spelled(cell) for cell in row] for row in rows)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Rows whose cells are spelled already, as `joined` does it."""
+        self._file.write("".join([f"{line}{self._end}" for line in lines]))
 
 
 class TableReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -54,6 +55,21 @@ def started(pid: int) -> str | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
     except psutil.Error:
         return None
+
+
+@contextmanager
+def collecting_later() -> Iterator[None]:
+    """Within it no garbage is looked for: a look goes through all that is there, and what is read is none.
+
+    Of a plan of 20,000 items half of the time to read it went into such looks.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def text_of(path: Path) -> str:

@@ -13,7 +13,7 @@ def exact_variance(estimate, image, *, root=None, run_of_mean=0.0, df_image=1e9,
     return Variance(
         estimate=estimate,
         image=image,
-        image_factor=np.linalg.cholesky(image) if root is None else root,
+        root=np.linalg.cholesky(image) if root is None else root,
         run=runs,
         run_of_mean=runs,
         pair_floor=0.0,

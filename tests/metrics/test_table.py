@@ -8,7 +8,8 @@ from outputs_to_score import alone, drawn_outputs, drawn_truth, one_hot, outputs
 
 from foldwise.errors import SpecError
 from foldwise.metrics.confusion import ConfusionFunction, cells
-from foldwise.metrics.influence import Units, unit_scores, value_of
+from foldwise.metrics.influence import Units, unit_scores, unit_scores_of_each, value_of
+from foldwise.metrics.outputs import SHARED, stacked
 from foldwise.metrics.table import DEFAULTS, METRICS, choose_metric, metrics_of, reported
 
 ROWS = [(name, family) for name, row in METRICS.items() for family in row.families]
@@ -39,6 +40,39 @@ def test_a_row_is_in_its_bounds_and_between_right_and_wrong_where_some_is_right(
     metric = METRICS[name]
     score = value_of(metric, drawn_outputs(family))
     assert metric.bounds[0] < score < metric.bounds[1]
+
+
+@every_row
+def test_of_configurations_together_each_has_the_scores_it_has_alone(name, family):
+    metric, count = METRICS[name], len(drawn_outputs(family).case)
+    groups = Units.from_groups([f"g{case % 7}" for case in range(count)])
+    every = [mistaken(drawn_outputs(family), share) for share in (0, 1 / 3, 1 / 2)]
+    for units in (alone(count), groups):
+        together = unit_scores_of_each(metric, stacked(every), units)
+        for outputs, scores in zip(every, together, strict=True):
+            lonely = unit_scores(metric, outputs, units)
+            assert scores.values.tobytes() == lonely.values.tobytes()
+            assert (scores.estimate, scores.support) == (lonely.estimate, lonely.support)
+            assert (scores.num_undefined, scores.num_positives) == (
+                lonely.num_undefined,
+                lonely.num_positives,
+            )
+
+
+def mistaken(outputs, share):
+    """What is predicted of a share of the cases is taken from others."""
+    order = np.arange(len(outputs.case))
+    wrong = order < share * len(order)
+    order[wrong] = np.roll(order[wrong], 1)
+    arrays = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+    return replace(
+        outputs,
+        **{
+            key: array[order]
+            for key, array in arrays.items()
+            if isinstance(array, np.ndarray) and key not in SHARED
+        },
+    )
 
 
 @every_row

@@ -143,8 +143,8 @@ def test_each_result_is_read_once_by_a_folder_and_again_where_it_was_done_anew(t
     folder, read = RunFolder(tmp_path), []
     committed(folder, "fit-0")
     committed(folder, "fit-1", "failed")
-    result = RunFolder.result
-    monkeypatch.setattr(RunFolder, "result", lambda self, name: read.append(name) or result(self, name))
+    status = RunFolder._status_of
+    monkeypatch.setattr(RunFolder, "_status_of", lambda self, name: read.append(name) or status(self, name))
     for _ in range(3):
         assert folder.settled() == ({"fit-0"}, {"fit-1"})
     assert sorted(read) == ["fit-0", "fit-1"]
@@ -153,6 +153,53 @@ def test_each_result_is_read_once_by_a_folder_and_again_where_it_was_done_anew(t
     assert folder.settled() == ({"fit-0", "fit-1"}, set())
     folder.withdraw("fit-0")
     assert folder.settled() == ({"fit-1"}, set())
+
+
+HISTORY = {
+    "nested": {"status": "failed", "files": {"x": [1, "y"]}},
+    "text": 'line\n "status": "failed",',
+    "epochs": [1],
+}
+
+
+def flipped(path):
+    path.write_bytes(path.read_bytes().replace(b"epochs", b"epoch5"))
+
+
+DAMAGE = {
+    "nothing": lambda done: None,
+    "bytes of the record": lambda done: flipped(done / "result.json"),
+    "a file beside it cut short": lambda done: (done / "scores.npz").write_bytes(b"1"),
+    "a file beside it gone": lambda done: (done / "scores.npz").unlink(),
+    "the record gone": lambda done: (done / "result.json").unlink(),
+    "the record of another item": lambda done: done.rename(done.with_name("fit-2")),
+    "a record that states nothing, as long ago": lambda done: write_json(
+        done / "result.json", {"status": "failed", **HISTORY}
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_what_settled_says_of_an_item_is_what_its_whole_result_says(tmp_path, damage, status):
+    folder = RunFolder(tmp_path)
+    scratch = folder.scratch("fit-0", "n")
+    write_json(scratch / "result.json", {**HISTORY, "item": "fit-0", "status": status})
+    (scratch / "scores.npz").write_bytes(b"123")
+    folder.commit(scratch, "fit-0")
+    DAMAGE[damage](folder.done("fit-0"))
+    said = []
+    for read in (RunFolder(tmp_path).outcomes, RunFolder(tmp_path).settled):
+        try:
+            said.append(read())
+        except Damaged as error:
+            said.append(str(error))
+    whole, ends = said
+    if isinstance(whole, dict):
+        whole = tuple(
+            {name for name, own in whole.items() if own["status"] == end} for end in ("done", "failed")
+        )
+    assert ends == whole
 
 
 def test_an_empty_folder_in_the_place_of_an_item_is_damage(tmp_path):

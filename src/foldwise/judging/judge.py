@@ -221,14 +221,14 @@ def _division(validation: Validation, num_folds: int) -> Division:
 def _judgement(study: Study, rows: Rows) -> Judgement:
     judgement = judge_rows(study, rows, spent=spent_by(rows.race))
     # Of the configuration that has most images done.
-    every = ([outputs for _, outputs in rows.outputs_by_repeat(id)] for id in judgement.scored)
-    most = max(every, key=lambda repeats: sum(len(outputs.case) for outputs in repeats), default=[])
+    most = max(judgement.scored, key=rows.num_tested, default="")
+    like = [outputs for _, outputs in rows.outputs_by_repeat(most)]
     trivial = tuple(
         (
             baseline,
             score(list(enumerate(outputs)), rows.units, decides=judgement.metric, classes=rows.classes),
         )
-        for baseline, outputs in (baselines_of(rows, most) if most else [])
+        for baseline, outputs in (baselines_of(rows, like) if like else [])
     )
     return with_trivial(judgement, trivial)
 

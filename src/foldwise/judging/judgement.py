@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from foldwise.judging.scores.baselines import Baseline
+from foldwise.judging.scores.recent import Waiting
 from foldwise.judging.scores.rows import Rows
-from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, score, table_of
+from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, score_each, table_of
 from foldwise.judging.statistics.draws import MOST_DRAWS, SEED
 from foldwise.judging.statistics.inference import Comparison, as_good_as_any, compare, limit_alone
 from foldwise.judging.statistics.intervals import Interval, interval, moved
@@ -85,7 +86,8 @@ class Judgement(Terms):
     Attributes:
         scored: by configuration id, of those with a score.
         comparable: ids of the configurations that are complete, best first.
-        tables: by metric, over `comparable`; empty where none is.
+        intervals: by metric, of each of `comparable`; empty where none is.
+        decisive: the table of the metric that decides; None where no configuration can be compared.
         comparison: None unless two or more configurations can be tested.
         selected: the winner's corrected score; None where nothing was selected.
         trivial: every trivial predictor with its scores.
@@ -94,16 +96,12 @@ class Judgement(Terms):
 
     scored: Mapping[str, Scored]
     comparable: tuple[str, ...]
-    tables: Mapping[str, MetricTable]
+    intervals: Mapping[str, Sequence[Interval]]
+    decisive: MetricTable | None
     comparison: Comparison | None
     selected: Selected | None
     trivial: tuple[tuple[Baseline, Scored], ...] = ()
     trivial_test: TrivialTest | None = None
-
-    @property
-    def decisive(self) -> MetricTable | None:
-        """The table of the metric that decides; None where no configuration can be compared."""
-        return self.tables.get(self.metric.name)
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -137,9 +135,10 @@ def judge_rows(study: Study, rows: Rows, *, num_folds: int | None = None, spent:
     `num_folds` and `spent` are as of `Terms`.
     """
     terms = replace(terms_of(study, rows), num_folds=num_folds, spent=spent)
-    scored = scores_of(study, rows, [row.id for row in rows.configurations])
-    # One fold less makes another score: of easier or harder images, so that a comparison would be of folds.
-    return judge_scores(terms, scored, [id for id in scored if rows.complete(id)])
+    with Waiting() as waiting:
+        scored = scores_of(study, rows, [row.id for row in rows.configurations], waiting)
+        # One fold less makes another score: of easier or harder images, so that a comparison would be of folds.
+        return judge_scores(terms, scored, [id for id in scored if rows.complete(id)])
 
 
 def terms_of(study: Study, rows: Rows) -> Terms:
@@ -156,12 +155,18 @@ def terms_of(study: Study, rows: Rows) -> Terms:
     )
 
 
-def scores_of(study: Study, rows: Rows, ids: Iterable[str]) -> dict[str, Scored]:
-    """The scores of those of these configurations that have a fit which is done."""
+def scores_of(
+    study: Study, rows: Rows, ids: Iterable[str], waiting: Waiting | None = None
+) -> dict[str, Scored]:
+    """The scores of those of these configurations that have a fit which is done.
+
+    In `waiting` are values that are asked for once, not those that the decision and its tests are made of.
+    """
     metric, scored = choose_metric(study.judge.metric, rows.family), dict[str, Scored]()
-    for id in ids:
-        if by_repeat := rows.outputs_by_repeat(id):
-            scored[id] = score(by_repeat, rows.units, decides=metric, classes=rows.classes)
+    begun = ((id, by_repeat) for id in ids if (by_repeat := rows.outputs_by_repeat(id)))
+    for id, own in score_each(begun, rows.units, decides=metric, classes=rows.classes):
+        values = waiting.put(own.values, but=(metric.name, "accuracy")) if waiting else own.values
+        scored[id] = replace(own, values=values)
     return scored
 
 
@@ -174,13 +179,19 @@ def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collectio
     whole = [id for id in scored if id in complete and np.isfinite(scored[id].values[name]).all()]
     comparable = best_first(whole, scored, terms.metric)
     rows = [scored[id] for id in comparable]
-    tables = {key: terms.table_of(metric, rows) for key, metric in terms.metrics.items()} if rows else {}
-    comparison, selected = compared(tables.get(name), alpha=terms.judge.alpha, spent=terms.spent)
+    decisive, intervals = None, dict[str, Sequence[Interval]]()
+    for key, metric in terms.metrics.items() if rows else ():
+        table = terms.table_of(metric, rows)
+        # Of all others only this: values of every metric take gigabytes.
+        intervals[key] = table.intervals
+        decisive = table if key == name else decisive
+    comparison, selected = compared(decisive, alpha=terms.judge.alpha, spent=terms.spent)
     return Judgement(
         **vars(terms),
         scored=scored,
         comparable=comparable,
-        tables=tables,
+        intervals=intervals,
+        decisive=decisive,
         comparison=comparison,
         selected=selected,
     )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import StringIO
-from itertools import chain
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from foldwise.csv_cells import TableReader, TableWriter
+from foldwise.csv_cells import TableReader, TableWriter, joined
 from foldwise.errors import RunError
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.verdict import Verdict
@@ -41,6 +40,7 @@ NAMES = ("configuration", "configuration_name", "repeat", "fold", "case", "image
 CLASSIFIED = ("true", "predicted", "probability")
 SEGMENTED = ("pixels_tp", "pixels_fp", "pixels_fn", "dice", "iou")
 OUTLINED = ("nsd", "hd95")  # only where the study asks for them
+MAX_KEPT = 300_000  # texts about an image and a class: 50 MB
 
 
 def write_results(path: Path, verdict: Verdict) -> None:
@@ -105,54 +105,71 @@ def write_scores(path: Path, rows: Rows) -> None:
     family = SEGMENTED if rows.family == "segmentation" else CLASSIFIED
     columns = (*family, *(OUTLINED if rows.boundaries is not None else ()))
     every = (
-        tidy((configuration.id, configuration.name, repeat), outputs, rows.classes, rows.names, rows.groups)
+        ((configuration.id, configuration.name, repeat), outputs)
         for configuration in rows.configurations
         for repeat, outputs in rows.outputs_by_repeat(configuration.id)
     )
-    write_table(path, [*NAMES, *columns], chain.from_iterable(every))
+    write_outputs(path, columns, every, (rows.classes, rows.names, rows.groups))
 
 
-def tidy(
-    who: tuple[str, str, int],
-    outputs: Outputs,
-    classes: Sequence[str],
-    names: Sequence[str],
-    groups: Sequence[str],
-) -> Iterator[list[Any]]:
-    """Rows of scores.csv: one per image and class. `who` is a configuration, its name, and a repeat."""
-    values = _segmented(outputs) if outputs.family == "segmentation" else _classified(outputs)
-    for row, case in enumerate(outputs.case.tolist()):
-        cells = [*who, int(outputs.fold[row]), case, names[case], groups[case]]
-        for k, name in enumerate(classes):
-            yield [*cells, name, *values[row][k]]
+def write_outputs(
+    path: Path,
+    columns: Sequence[str],
+    every: Iterable[tuple[tuple[str, str, int], Outputs]],
+    words: tuple[Sequence[str], Sequence[str], Sequence[str]],
+) -> None:
+    """Write a scores.csv, whole or not at all: one row per image and class.
+
+    Args:
+        path: of the file.
+        columns: after `NAMES`.
+        every: outputs of a configuration, its name, and a repeat.
+        words: names of classes, and names and groups of cases.
+    """
+    classes, names, groups = words
+
+    # The same for all configurations and repeats, where so many are kept.
+    @lru_cache(maxsize=MAX_KEPT // len(classes))
+    def about(case: int) -> list[str]:
+        return [joined((case, names[case], groups[case], name)) for name in classes]
+
+    with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        table = TableWriter(file)
+        table.row([*NAMES, *columns])
+        for who, outputs in every:
+            cells = _segmented(outputs) if outputs.family == "segmentation" else _classified(outputs)
+            texts = (text for case in outputs.case.tolist() for text in about(case))
+            folds = np.repeat(outputs.fold, len(classes)).tolist()
+            start = joined(who)
+            lines = zip(folds, texts, cells, strict=True)
+            table.lines(f"{start},{fold},{text},{values}" for fold, text, values in lines)
 
 
-def _classified(outputs: Outputs) -> list[list[list[Any]]]:
+def _classified(outputs: Outputs) -> list[str]:
+    """The last cells of every line, image by image."""
     assert outputs.truth is not None
     assert outputs.probabilities is not None
-    stacked = np.stack([outputs.truth, predicted(outputs), outputs.probabilities], axis=2)
-    return [
-        [[int(true), int(predicted_), float(f"{p:.6g}")] for true, predicted_, p in image]
-        for image in stacked.tolist()
-    ]
+    decided = np.stack([outputs.truth, predicted(outputs)], axis=2).astype(int).reshape(-1, 2).tolist()
+    pairs = zip(decided, outputs.probabilities.ravel().tolist(), strict=True)
+    return [f"{true},{predicted_},{_cell(p)}" for (true, predicted_), p in pairs]
 
 
-def _segmented(outputs: Outputs) -> list[list[list[Any]]]:
+def _segmented(outputs: Outputs) -> list[str]:
     cells = counts(outputs)
-    pixels = np.stack([cells.tp, cells.fp, cells.fn], axis=2).astype(np.int64).tolist()
+    pixels = np.stack([cells.tp, cells.fp, cells.fn], axis=2).astype(np.int64).reshape(-1, 3)
     scored = [image_dice(outputs), image_iou(outputs)]
     if outputs.nsd is not None and outputs.hd95 is not None:
         scored += [outputs.nsd, outputs.hd95]
-    overlaps = np.stack(scored, axis=2).tolist()
+    shares = np.stack(scored, axis=2).reshape(-1, len(scored))
     return [
-        [whole + [_cell(score) for score in shares] for whole, shares in zip(*image, strict=True)]
-        for image in zip(pixels, overlaps, strict=True)
+        ",".join([*map(str, whole), *map(_cell, own)])
+        for whole, own in zip(pixels.tolist(), shares.tolist(), strict=True)
     ]
 
 
-def _cell(value: float) -> float | str:
-    # Six digits are far below the spread of any score, and keep the file small.
-    return "" if np.isnan(value) else float(f"{value:.6g}")
+def _cell(value: float) -> str:
+    # Six digits are far below the spread of any score, and keep the file small. Nothing but nan differs from itself.
+    return "" if value != value else repr(float(f"{value:.6g}"))
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterator[list[Any]]) -> None:
@@ -189,9 +206,7 @@ def collect(path: Path, row: Mapping[str, Any]) -> bool:
 
 def _line(cells: Any) -> str:
     # As the csv module writes it, so that a row is found again character by character.
-    text = StringIO()
-    TableWriter(text, end="\n").row(cells)
-    return text.getvalue()
+    return f"{joined(cells)}\n"
 
 
 def _refuse_others(path: Path, text: str, columns: list[str]) -> None:

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, predicted
+from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, predicted, totals
 
 
 @dataclass(frozen=True)
 class ConfusionFunction:
-    """A function of (K, K) counts by [true, predicted]: its value, and its derivative (K, K) by every count.
+    """A function of (..., K, K) counts by [true, predicted]: its value (...), and its derivative (..., K, K) by every count.
 
     The value is the same where all counts are multiplied by a number, and nan where it is undefined.
     """
 
-    of: Callable[[Floats], tuple[float, Floats]]
+    of: Callable[[Floats], tuple[Floats, Floats]]
 
 
-def mcc(counts_KK: Floats) -> tuple[float, Floats]:
+def mcc(counts_KK: Floats) -> tuple[Floats, Floats]:
     """Matthews correlation of truth and decisions, for any number of classes, and its derivative.
 
     0 where all decisions are the same class, as in scikit-learn: they say nothing of the truth. Its influences are 0
@@ -35,20 +35,25 @@ def mcc(counts_KK: Floats) -> tuple[float, Floats]:
 
     Source: R_K of Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006; of two classes the phi coefficient.
     """
-    total, right = counts_KK.sum(), np.trace(counts_KK)
-    true_K, decided_K = counts_KK.sum(axis=1), counts_KK.sum(axis=0)
-    spread_true, spread_decided = total**2 - true_K @ true_K, total**2 - decided_K @ decided_K
-    if spread_true == 0 or spread_decided == 0:
-        return (np.nan if spread_true == 0 else 0.0), np.zeros_like(counts_KK)
-    scale = np.sqrt(spread_true * spread_decided)
+    total, right = counts_KK.sum(axis=(-2, -1)), np.einsum("...kk->...", counts_KK)
+    true_K, decided_K = counts_KK.sum(axis=-1), counts_KK.sum(axis=-2)
+    spread_true, spread_decided = (total**2 - np.vecdot(part, part) for part in (true_K, decided_K))
+    flat = (spread_true == 0) | (spread_decided == 0)
+    safe_true, safe_decided = (np.where(flat, 1.0, spread) for spread in (spread_true, spread_decided))
+    scale = np.sqrt(safe_true * safe_decided)
     # The covariance of truth and decisions over the root of their spreads, summed over classes.
-    value = (right * total - true_K @ decided_K) / scale
-    by_covariance = right + total * np.eye(len(true_K)) - decided_K[:, None] - true_K
-    by_spreads = (total - true_K)[:, None] / spread_true + (total - decided_K) / spread_decided
-    return float(value), by_covariance / scale - value * by_spreads
+    value = (right * total - np.vecdot(true_K, decided_K)) / scale
+    total, right, scale = total[..., None], right[..., None, None], scale[..., None, None]
+    by_covariance = right + total[..., None] * np.eye(true_K.shape[-1])
+    by_covariance = by_covariance - decided_K[..., :, None] - true_K[..., None, :]
+    by_spreads = ((total - true_K) / safe_true[..., None])[..., :, None]
+    by_spreads = by_spreads + ((total - decided_K) / safe_decided[..., None])[..., None, :]
+    slope = by_covariance / scale - value[..., None, None] * by_spreads
+    undefined = np.where(spread_true == 0, np.nan, 0.0)
+    return np.where(flat, undefined, value), np.where(flat[..., None, None], 0.0, slope)
 
 
-def kappa(power: int) -> Callable[[Floats], tuple[float, Floats]]:
+def kappa(power: int) -> Callable[[Floats], tuple[Floats, Floats]]:
     """Cohen's kappa, 1 - errors / errors by chance, and its derivative.
 
     Args:
@@ -60,36 +65,45 @@ def kappa(power: int) -> Callable[[Floats], tuple[float, Floats]]:
     Source: Cohen 1968, doi:10.1037/h0026256.
     """
 
-    def of(counts_KK: Floats) -> tuple[float, Floats]:
-        true_K, decided_K = counts_KK.sum(axis=1), counts_KK.sum(axis=0)
-        classes = np.arange(len(true_K))
+    def of(counts_KK: Floats) -> tuple[Floats, Floats]:
+        true_K, decided_K = counts_KK.sum(axis=-1), counts_KK.sum(axis=-2)
+        classes = np.arange(true_K.shape[-1])
         off_KK = np.abs(classes[:, None] - classes).astype(np.float64)
         weight_KK = (off_KK > 0).astype(np.float64) if power == 0 else off_KK**power
         # Of a single true class kappa would be 0 whatever is decided.
-        if np.count_nonzero(true_K) < 2:
-            return np.nan, np.zeros_like(counts_KK)
-        total, errors, chance = counts_KK.sum(), (weight_KK * counts_KK).sum(), true_K @ weight_KK @ decided_K
-        by_chance = (weight_KK @ decided_K)[:, None] + true_K @ weight_KK
+        flat = np.count_nonzero(true_K, axis=-1) < 2
+        total, errors = counts_KK.sum(axis=(-2, -1)), (weight_KK * counts_KK).sum(axis=(-2, -1))
+        of_true, of_decided = true_K @ weight_KK, decided_K @ weight_KK
+        chance = np.where(flat, 1.0, np.vecdot(of_true, decided_K))
+        value = np.where(flat, np.nan, 1 - total * errors / chance)
+        total, errors, chance = (part[..., None, None] for part in (total, errors, chance))
+        by_chance = of_decided[..., :, None] + of_true[..., None, :]
         slope = -(errors + total * weight_KK) / chance + total * errors / chance**2 * by_chance
-        return float(1 - total * errors / chance), slope
+        return value, np.where(flat[..., None, None], 0.0, slope)
 
     return of
 
 
 def cells(outputs: Outputs) -> tuple[Floats, Callable[[Floats], Floats]]:
-    """The counts of all cases (K, K), and what sums a value of every cell (K, K) over the counts of each case: (n,).
+    """The counts of all cases (..., K, K), and what sums values of the cells (..., K, K) over those of each case: (..., n).
 
     An image of a classification is in one cell, so that its matrix need not be made: with many classes all of them
     would not fit into memory.
     """
     if outputs.confusion is not None:
         confusion_nKK = outputs.confusion.astype(np.float64)
-        return confusion_nKK.sum(axis=0), lambda value_KK: np.einsum("nij,ij->n", confusion_nKK, value_KK)
+        return confusion_nKK.sum(axis=-3), lambda value_KK: np.einsum(
+            "...nij,...ij->...n", confusion_nKK, value_KK
+        )
     assert outputs.truth is not None
-    true, decided = outputs.truth.argmax(axis=1), predicted(outputs).argmax(axis=1)
-    total_KK = np.zeros((outputs.num_classes, outputs.num_classes))
-    np.add.at(total_KK, (true, decided), 1.0)
-    return total_KK, lambda value_KK: value_KK[true, decided]
+    K, decided = outputs.num_classes, predicted(outputs).argmax(axis=-1)
+    cell_n = outputs.truth.argmax(axis=-1) * K + decided
+    total_KK = totals(cell_n, K * K).reshape(*cell_n.shape[:-1], K, K)
+
+    def of_case(value_KK: Floats) -> Floats:
+        return np.take_along_axis(value_KK.reshape(*value_KK.shape[:-2], K * K), cell_n, axis=-1)
+
+    return total_KK, of_case
 
 
 def pooled_confusion(outputs: Outputs) -> Ints:

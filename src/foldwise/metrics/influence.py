@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foldwise.metrics.confusion import ConfusionFunction, cells
-from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
+from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs, stacked, totals
 from foldwise.metrics.ranking import Ranked, Ranking, ranked
 from foldwise.metrics.ratios import Ratio
 from foldwise.metrics.table import Metric
@@ -52,11 +52,8 @@ class Units:
         return np.bincount(self.of_case[self.of_case >= 0], minlength=self.count)
 
     def sums(self, values: Floats, case: Ints) -> Floats:
-        """(G, ...) sums over the cases of every unit of (n', ...) values of the cases `case`."""
-        flat = values.reshape(len(values), -1)
-        unit = self.of_case[case]
-        columns = [np.bincount(unit, weights=column, minlength=self.count) for column in flat.T]
-        return np.stack(columns, axis=1).reshape(self.count, *values.shape[1:]).astype(np.float64)
+        """(..., G) sums over the cases of every unit of (..., n') values of the cases `case`."""
+        return totals(self.of_case[case], self.count, values)
 
     @property
     def step(self) -> float:
@@ -98,16 +95,21 @@ class UnitScores:
 
 def unit_scores(metric: Metric, outputs: Outputs, units: Units) -> UnitScores:
     """The metric, and what every unit adds to it."""
+    return unit_scores_of_each(metric, stacked([outputs]), units)[0]
+
+
+def unit_scores_of_each(metric: Metric, outputs: Outputs, units: Units) -> list[UnitScores]:
+    """As `unit_scores`, of every configuration of `stacked` outputs."""
     if isinstance(metric.formula, Ranking):
         return _of_ranking(metric.formula, outputs, units)
     if isinstance(metric.formula, ConfusionFunction):
         return _of_confusion(metric.formula, outputs, units)
     assert metric.formula is not None, f"{metric.name} is averaged only, by mean_score"
     ratio = metric.formula(outputs)
-    undefined = ratio.undefined
+    undefined = ratio.undefined.sum(axis=-1)
     if metric.groups_equal:
-        undefined = ratio.denominator == 0
-    return _of_ratio(_by_unit(ratio, outputs.case, units, equal=metric.groups_equal), int(undefined.sum()))
+        undefined = (ratio.denominator == 0).sum(axis=(-2, -1))
+    return _of_ratio(_by_unit(ratio, outputs.case, units, equal=metric.groups_equal), undefined)
 
 
 def value_of(metric: Metric, outputs: Outputs) -> float:
@@ -121,54 +123,81 @@ def value_of(metric: Metric, outputs: Outputs) -> float:
     # Images that do not count would change the order of the sums, and with it the last digit.
     counts = ratio.denominator.any(axis=1)
     counted = replace(ratio, numerator=ratio.numerator[counts], denominator=ratio.denominator[counts])
-    return _of_ratio(counted, 0).estimate
+    return float(_estimate(counted)[0])
 
 
 def mean_score(scores_n: Floats, units: Units) -> UnitScores:
     """The mean of a score per case, every unit once; cases where it is nan are left out, and counted."""
     defined = np.isfinite(scores_n)
-    ratio = Ratio(np.where(defined, scores_n, 0.0)[:, None], defined.astype(float)[:, None], np.ones(1))
-    cases = np.arange(len(scores_n))
-    return _of_ratio(_by_unit(ratio, cases, units, equal=True), int((~defined).sum()))
+    values_n, counts_n = np.where(defined, scores_n, 0.0), defined.astype(float)
+    ratio = Ratio(values_n[None, :, None], counts_n[None, :, None], np.ones(1))
+    cases, undefined = np.arange(len(scores_n)), (~defined).sum(keepdims=True)
+    return _of_ratio(_by_unit(ratio, cases, units, equal=True), undefined)[0]
 
 
 def _by_unit(ratio: Ratio, case: Ints, units: Units, *, equal: bool) -> Ratio:
     """A ratio of sums over cases as one of sums over units; `equal`: every unit counts once, with its mean."""
-    top, bottom = units.sums(ratio.numerator, case), units.sums(ratio.denominator, case)
+    top, bottom = (
+        np.ascontiguousarray(np.moveaxis(units.sums(np.moveaxis(part, -2, -1), case), -1, -2))
+        for part in (ratio.numerator, ratio.denominator)
+    )
     if equal:
         defined = bottom > 0
         top, bottom = np.divide(top, bottom, out=np.zeros_like(top), where=defined), defined.astype(float)
     return replace(ratio, numerator=top, denominator=bottom)
 
 
-def _of_ratio(ratio: Ratio, num_undefined: int) -> UnitScores:
-    """The delta method: moved by one unit, N / D changes by (n_i - N/D d_i) / D, to first order."""
+def _estimate(ratio: Ratio) -> tuple[Floats, Floats, Floats]:
+    """(...) the weighted mean of the ratios, nan where none is defined; and (..., P) the ratios and their weights."""
     weight = np.where(ratio.undefined, 0.0, ratio.weight)
-    if weight.sum() == 0:
-        return _undefined(len(ratio.numerator), num_undefined)
-    weight = weight / weight.sum()
-    total = ratio.denominator.sum(axis=0)
-    safe = np.where(total > 0, total, 1.0)
-    ratios = ratio.numerator.sum(axis=0) / safe
-    estimate = float(weight @ ratios)
-    influence = len(ratio.numerator) * (ratio.numerator - ratios * ratio.denominator) / safe
-    num_units = np.maximum((ratio.denominator > 0).sum(axis=0), 1)
-    support = float(1 / (weight**2 / num_units).sum())
-    return UnitScores(estimate, estimate + influence @ weight, support, num_undefined)
+    whole = weight.sum(axis=-1, keepdims=True)
+    weight = weight / np.where(whole > 0, whole, 1.0)
+    total = ratio.denominator.sum(axis=-2)
+    ratios = ratio.numerator.sum(axis=-2) / np.where(total > 0, total, 1.0)
+    return np.where(whole[..., 0] > 0, np.vecdot(weight, ratios), np.nan), ratios, weight
 
 
-def _of_confusion(function: ConfusionFunction, outputs: Outputs, units: Units) -> UnitScores:
+def _of_ratio(ratio: Ratio, num_undefined: Ints) -> list[UnitScores]:
+    """The delta method: moved by one unit, N / D changes by (n_i - N/D d_i) / D, to first order."""
+    estimate, ratios, weight = _estimate(ratio)
+    total = ratio.denominator.sum(axis=-2, keepdims=True)
+    apart = ratio.numerator - ratios[..., None, :] * ratio.denominator
+    influence = ratio.numerator.shape[-2] * apart / np.where(total > 0, total, 1.0)
+    values = estimate[..., None] + np.matmul(influence, weight[..., None])[..., 0]
+    num_units = np.maximum((ratio.denominator > 0).sum(axis=-2), 1)
+    worth = (weight**2 / num_units).sum(axis=-1)
+    support = np.divide(1, worth, out=np.zeros_like(worth), where=worth > 0)
+    return _each(estimate, values, support, num_undefined)
+
+
+def _each(
+    estimate: Floats,
+    values: Floats,
+    support: Floats,
+    num_undefined: Ints,
+    num_positives: Ints | None = None,
+) -> list[UnitScores]:
+    """The scores of every configuration, from arrays that have them along the first axis."""
+    positives = [None] * len(estimate) if num_positives is None else num_positives.tolist()
+    return [
+        UnitScores(*own)
+        for own in zip(
+            estimate.tolist(), values, support.tolist(), num_undefined.tolist(), positives, strict=True
+        )
+    ]
+
+
+def _of_confusion(function: ConfusionFunction, outputs: Outputs, units: Units) -> list[UnitScores]:
     """To first order a unit adds to the metric its counts times the derivative by each count.
 
     These influences sum to zero, since no such metric changes where all counts are doubled (Euler's theorem).
     """
     total_KK, of_case = cells(outputs)
     value, derivative_KK = function.of(total_KK)
-    if np.isnan(value):
-        return _undefined(units.count, 1)
     influence = units.sums(of_case(derivative_KK), outputs.case) * units.count
-    support = np.count_nonzero(units.sums(of_case(np.ones_like(total_KK)), outputs.case))
-    return UnitScores(value, value + influence, float(support), 0)
+    counting = units.sums(of_case(np.ones_like(total_KK)), outputs.case)
+    support = np.where(np.isnan(value), 0.0, np.count_nonzero(counting, axis=-1))
+    return _each(value, value[..., None] + influence, support, np.isnan(value).astype(np.int64))
 
 
 def ranked_class(ranking: Ranking, outputs: Outputs, k: int) -> Ranked:
@@ -176,29 +205,31 @@ def ranked_class(ranking: Ranking, outputs: Outputs, k: int) -> Ranked:
     assert outputs.truth is not None
     assert outputs.probabilities is not None
     if (ranking, k) not in outputs.ranked:
-        pair = outputs.truth[:, k], outputs.probabilities[:, k]
+        pair = outputs.truth[:, k], outputs.probabilities[..., k]
         outputs.ranked[ranking, k] = ranked(ranking, *pair, outputs.fold)
     made: Ranked = outputs.ranked[ranking, k]
     return made
 
 
-def _of_ranking(ranking: Ranking, outputs: Outputs, units: Units) -> UnitScores:
+def _of_ranking(ranking: Ranking, outputs: Outputs, units: Units) -> list[UnitScores]:
     assert outputs.truth is not None
     averaged = outputs.averaged("positive" if outputs.family == "binary" else "all")
     chosen = [k for k in averaged if k not in outputs.unranked] or averaged
-    scores = {k: ranked_class(ranking, outputs, k) for k in chosen}
-    defined = {k: score for k, score in scores.items() if not np.isnan(score.estimate)}
-    num_undefined = len(averaged) - len(defined)
-    if not defined:
-        return replace(_undefined(units.count, num_undefined), num_positives=0)
-    estimate = float(np.mean([score.estimate for score in defined.values()]))
-    influence = np.mean([score.values - score.estimate for score in defined.values()], axis=0)
+    scores = [ranked_class(ranking, outputs, k) for k in chosen]
+    estimates = np.stack([score.estimate for score in scores], axis=-1)
+    defined = ~np.isnan(estimates)
+    number = defined.sum(axis=-1)
+    some = np.maximum(number, 1)
+    estimate = np.where(number > 0, np.where(defined, estimates, 0.0).sum(axis=-1) / some, np.nan)
+    apart = [
+        np.where(np.isnan(one), 0.0, score.values.T - one).T
+        for one, score in zip(estimates.T, scores, strict=True)
+    ]
+    influence = np.sum(apart, axis=0) / some[:, None]
     by_unit = units.sums(influence, outputs.case) * units.count / len(outputs.case)
-    rarest = [units.rarer(outputs.truth[:, k], outputs.case) for k in defined]
+    rarest = np.array([units.rarer(outputs.truth[:, k], outputs.case) for k in chosen])
     # Twice the rarer side, which is every unit where both sides are equally many.
-    support = 2 * len(defined) / sum(1 / max(number, 1) for number in rarest)
-    return UnitScores(estimate, estimate + by_unit, support, num_undefined, min(rarest))
-
-
-def _undefined(num_units: int, num_undefined: int) -> UnitScores:
-    return UnitScores(float("nan"), np.full(num_units, np.nan), 0.0, num_undefined)
+    seldom = np.where(defined, 1 / np.maximum(rarest, 1), 0.0).sum(axis=-1)
+    support = 2 * number / np.where(number > 0, seldom, 1.0)
+    fewest = np.where(number > 0, np.where(defined, rarest, rarest.max()).min(axis=-1), 0)
+    return _each(estimate, estimate[:, None] + by_unit, support, len(averaged) - number, fewest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -21,12 +22,20 @@ FAMILIES = {
     "multiclass_segmentation": "segmentation",
 }
 THRESHOLD = 0.5  # of a label, where none was set for it; single-label tasks take the most probable class
+# Axes that a field has after that of its cases, and fields that the data and not a configuration make.
+AFTER_CASE = {
+    "truth": 1, "probabilities": 1, "thresholds": 1, "nsd": 1, "hd95": 1, "confusion": 2, "histogram": 3,
+}  # fmt: skip
+SHARED = ("case", "fold", "truth")
 CLIP = 1e-7  # a probability of 0 for the truth counts as this one, so that a log-loss stays finite
 
 
 @dataclass(frozen=True)
 class Outputs:
     """Test-fold outputs of one configuration in one repeat; n cases, K classes, every case once.
+
+    What is predicted may have one more axis, before all others: that of several configurations, which were tested on the
+    same cases in the same folds (`stacked`). What is computed of such outputs has it, too.
 
     Attributes:
         family: ``binary``, ``multiclass``, ``multilabel`` or ``segmentation``.
@@ -75,7 +84,7 @@ class Outputs:
         """K."""
         by_class = self.truth if self.truth is not None else self.confusion
         assert by_class is not None
-        return int(by_class.shape[1])
+        return int(by_class.shape[-1])
 
     def averaged(self, which: str = "all") -> list[int]:
         """The classes an average is over: the ``positive`` one, the ``foreground``, or ``all``, without the unscored."""
@@ -88,14 +97,47 @@ class Outputs:
 def of_fold(outputs: Outputs, fold: int) -> Outputs:
     """The part of `outputs` that was tested in one fold."""
     members = outputs.fold == fold
-    values = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
-    per_case = {name: value[members] for name, value in values.items() if isinstance(value, np.ndarray)}
+    per_case: dict[str, Any] = {
+        name: value.compress(members, axis=value.ndim - AFTER_CASE.get(name, 0) - 1)
+        for name, value in _arrays(outputs).items()
+    }
     return replace(outputs, **per_case)
+
+
+def _arrays(outputs: Outputs) -> dict[str, NDArray[Any]]:
+    values = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def stacked(every: Sequence[Outputs]) -> Outputs:
+    """Outputs of several configurations as one, which have the same cases, folds and truth, those of the first."""
+    arrays: dict[str, Any] = {
+        name: np.stack([getattr(outputs, name) for outputs in every])
+        for name in _arrays(every[0])
+        if name not in SHARED
+    }
+    return replace(every[0], **arrays)
+
+
+def can_be_stacked(outputs: Outputs, other: Outputs) -> bool:
+    """Whether two were tested on the same cases in the same folds."""
+    return np.array_equal(outputs.case, other.case) and np.array_equal(outputs.fold, other.fold)
+
+
+def totals(number: Ints, num: int, values: NDArray[Any] | None = None) -> Floats:
+    """(..., num) the sum of the values (..., n) that have each number (..., n), from 0; how many have it by default."""
+    shape = number.shape if values is None else np.broadcast_shapes(number.shape, values.shape)
+    rows = int(np.prod(shape[:-1], dtype=np.int64))
+    # One count for all rows: a number of a row has so many more for every row before it.
+    apart = np.broadcast_to(number, shape).reshape(rows, -1) + num * np.arange(rows)[:, None]
+    weights = None if values is None else np.broadcast_to(values, shape).ravel()
+    summed = np.bincount(apart.ravel(), weights, minlength=rows * num)
+    return np.asarray(summed.reshape(*shape[:-1], num), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """One-against-rest counts per case and class, each (n, K); cases are images, what is counted images or pixels."""
+    """One-against-rest counts per case and class, each (..., n, K); cases are images, what is counted images or pixels."""
 
     tp: Floats
     fp: Floats
@@ -109,8 +151,8 @@ def predicted(outputs: Outputs) -> Bools:
     if outputs.family == "multilabel":
         limits = THRESHOLD if outputs.thresholds is None else outputs.thresholds
         return np.asarray(outputs.probabilities >= limits)
-    chosen = outputs.probabilities.argmax(axis=1)
-    return np.asarray(np.arange(outputs.num_classes)[None, :] == chosen[:, None])
+    chosen = outputs.probabilities.argmax(axis=-1)
+    return np.asarray(np.arange(outputs.num_classes) == chosen[..., None])
 
 
 def counts(outputs: Outputs) -> Counts:
@@ -121,9 +163,9 @@ def counts(outputs: Outputs) -> Counts:
 def _counted(outputs: Outputs) -> Counts:
     if outputs.confusion is not None:
         confusion = outputs.confusion.astype(np.float64)
-        tp = np.einsum("nkk->nk", confusion)
-        fp, fn = confusion.sum(axis=1) - tp, confusion.sum(axis=2) - tp
-        return Counts(tp, fp, fn, confusion.sum(axis=(1, 2))[:, None] - tp - fp - fn)
+        tp = np.einsum("...kk->...k", confusion)
+        fp, fn = confusion.sum(axis=-2) - tp, confusion.sum(axis=-1) - tp
+        return Counts(tp, fp, fn, confusion.sum(axis=(-2, -1))[..., None] - tp - fp - fn)
     # One image, one count: for masks the same cells hold pixels.
     decided, true = predicted(outputs), outputs.truth
     assert true is not None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma
 
 from foldwise.metrics.outputs import Bools, Floats, Ints
@@ -21,85 +23,129 @@ _NODES, _WEIGHTS = (0.5 + 0.15**0.5, 0.5, 0.5 - 0.15**0.5), (5 / 18, 8 / 18, 5 /
 
 @dataclass(frozen=True)
 class Ranked:
-    """A ranking score and (n,) values per case whose mean it is and whose scatter is that of the score."""
+    """A ranking score (...) and (..., n) values per case whose mean it is and whose scatter is that of the score."""
 
-    estimate: float
+    estimate: Floats
     values: Floats
 
 
 def placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
     """The structural components of DeLong 1988: of every positive, the share of negatives it beats; of every negative, the share of positives that beat it.
 
-    Ties count half. Source: DeLong, DeLong & Clarke-Pearson 1988.
+    Ties count half. Of `positive` (n,) and `scores` (..., n). Source: DeLong, DeLong & Clarke-Pearson 1988.
     """
-    if np.isnan(scores).any():  # has no place among others
-        return np.full(int(positive.sum()), np.nan), np.full(int((~positive).sum()), np.nan)
-    of_both = np.sort(scores[positive]), np.sort(scores[~positive])
-    beaten = _at_or_below(of_both[1], scores[positive]) / len(of_both[1])
-    beating = 1 - _at_or_below(of_both[0], scores[~positive]) / len(of_both[0])
-    return beaten, beating
+    falling = _Falling.of(positive, scores)
+    num_positive = int(positive.sum())
+    num_negative = len(positive) - num_positive
+    # Those above, and half of those that are tied.
+    true_above, above = ((part[0] + part[1]) / 2 for part in (falling.true_counts, falling.counts))
+    beating = falling.unsorted(1 - (num_positive - true_above) / max(num_positive, 1))
+    beaten = falling.unsorted((num_negative - (above - true_above)) / max(num_negative, 1))
+    lost = np.isnan(scores).any(axis=-1, keepdims=True)  # has no place among others
+    beaten, beating = np.where(lost, np.nan, beaten), np.where(lost, np.nan, beating)
+    return beaten.compress(positive, axis=-1), beating.compress(~positive, axis=-1)
 
 
-def _at_or_below(ascending: Floats, scores: Floats) -> Floats:
-    """How many of `ascending` are below each score; those that are equal count half."""
-    ends = (np.searchsorted(ascending, scores, side=side) for side in ("left", "right"))
-    return np.asarray(sum(ends) / 2)
+@dataclass(frozen=True)
+class _Falling:
+    """Scores (..., n) from the highest down.
+
+    Attributes:
+        order: the case at each place.
+        positive: whether it is of the class.
+        first, last: the first and the last place with the same score.
+    """
+
+    order: Ints
+    positive: Bools
+    first: Ints
+    last: Ints
+
+    @classmethod
+    def of(cls, positive: Bools, scores: Floats) -> _Falling:
+        order = np.argsort(-scores, axis=-1, kind="stable")
+        falling, places = np.take_along_axis(scores, order, axis=-1), np.arange(scores.shape[-1])
+        left, right = falling[..., :-1], falling[..., 1:]
+        ends = np.ones(scores.shape, dtype=bool)
+        ends[..., :-1] = (left != right) & ~(np.isnan(left) & np.isnan(right))
+        begins = np.roll(ends, 1, axis=-1)
+        first = np.maximum.accumulate(np.where(begins, places, 0), axis=-1)
+        last = np.where(ends, places, len(places))[..., ::-1]
+        return cls(order, positive[order], first, np.minimum.accumulate(last, axis=-1)[..., ::-1])
+
+    @property
+    def counts(self) -> tuple[Ints, Ints]:
+        """How many cases have a higher score than each place, and how many one as high."""
+        return self.first, self.last + 1
+
+    @property
+    def true_counts(self) -> tuple[Ints, Ints]:
+        """The same of the positives."""
+        return self.before(self.positive), self.through(self.positive)
+
+    def before(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The sum of the values at all higher scores."""
+        summed = np.zeros((*values.shape[:-1], values.shape[-1] + 1), dtype=np.cumsum(values[..., :1]).dtype)
+        np.cumsum(values, axis=-1, out=summed[..., 1:])
+        return np.take_along_axis(summed, self.first, axis=-1)
+
+    def through(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The sum of the values at all scores as high or higher."""
+        return np.take_along_axis(np.cumsum(values, axis=-1), self.last, axis=-1)
+
+    def rest(self, values: Floats) -> Floats:
+        """The sum of the values at all scores as high or lower."""
+        return np.asarray(values.sum(axis=-1, keepdims=True) - self.before(values))
+
+    def unsorted(self, values: Floats) -> Floats:
+        """Values by place, by case."""
+        by_case = np.empty_like(values)
+        np.put_along_axis(by_case, self.order, values, axis=-1)
+        return by_case
 
 
-def average_precision(positive: Bools, scores: Floats) -> tuple[float, Floats]:
-    """Average precision and (n,) what it would be without each case (exact, in one pass); nan without positives.
+def average_precision(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
+    """Average precision (...) and (..., n) what it would be without each case (exact, in one pass); nan without positives.
 
-    Ties share a threshold, as in scikit-learn. Where only one positive is left to leave out, the score stays.
+    Of `positive` (n,) and `scores` (..., n). Ties share a threshold, as in scikit-learn. Where only one positive is left
+    to leave out, the score stays.
     """
     num_positive = int(positive.sum())
     if num_positive == 0:
-        return float("nan"), np.full(len(scores), np.nan)
-    order = np.argsort(-scores, kind="stable")
-    sorted_positive, sorted_scores = positive[order], scores[order]
-    last_tied = np.searchsorted(-sorted_scores, -sorted_scores, side="right") - 1
-    first_tied = np.searchsorted(-sorted_scores, -sorted_scores, side="left")
-    num_above = last_tied + 1.0  # cases at or above the threshold
-    true_above = np.cumsum(sorted_positive)[last_tied].astype(np.float64)
+        return np.full(scores.shape[:-1], np.nan), np.full(scores.shape, np.nan)
+    falling = _Falling.of(positive, scores)
+    num_above = falling.last + 1.0  # cases at or above the threshold
+    true_above = falling.through(falling.positive).astype(np.float64)
     fewer = np.maximum(num_above - 1, 1)
-    unchanged = _before(sorted_positive * true_above / num_above, first_tied)
-    without_negative = _from(sorted_positive * true_above / fewer, first_tied)
-    own = sorted_positive * (true_above - 1) / fewer
-    without_positive = _from(own, first_tied) - own
-    whole = float((sorted_positive * true_above / num_above).sum() / num_positive)
+    precision = falling.positive * true_above / num_above
+    unchanged = falling.before(precision)
+    without_negative = falling.rest(falling.positive * true_above / fewer)
+    own = falling.positive * (true_above - 1) / fewer
+    without_positive = falling.rest(own) - own
+    whole = precision.sum(axis=-1) / num_positive
     if num_positive == 1:
-        less = np.where(sorted_positive, whole, unchanged + without_negative)
+        less = np.where(falling.positive, whole[..., None], unchanged + without_negative)
     else:
         left = (unchanged + without_positive) / (num_positive - 1)
-        less = np.where(sorted_positive, left, (unchanged + without_negative) / num_positive)
-    without = np.empty_like(less)
-    without[order] = less
-    return whole, without
+        less = np.where(falling.positive, left, (unchanged + without_negative) / num_positive)
+    return np.asarray(whole), falling.unsorted(less)
 
 
-def _before(values: Floats, start: Ints) -> Floats:
-    summed: Floats = np.concatenate([[0.0], np.cumsum(values)])[start]
-    return summed
-
-
-def _from(values: Floats, start: Ints) -> Floats:
-    return np.asarray(values.sum() - _before(values, start))
-
-
-def _auroc_in_fold(positive: Bools, scores: Floats) -> tuple[float, Floats]:
+def _auroc_in_fold(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
     of_positives, of_negatives = placements(positive, scores)
-    area, total = float(of_positives.mean()), len(positive)
-    scatter = np.empty(total)
+    area, total = of_positives.mean(axis=-1), len(positive)
+    scatter = np.empty(scores.shape)
     for side, components in ((positive, of_positives), (~positive, of_negatives)):
-        size = len(components)
+        size = components.shape[-1]
         # Centred within the fold, m values have m-1 degrees of freedom; a lone one says nothing about scatter.
         correction = np.sqrt(size / (size - 1)) if size > 1 else 0.0
-        scatter[side] = total * correction * (components - area) / size
+        scatter[..., side] = total * correction * (components - area[..., None]) / size
     return area, scatter
 
 
-def _ap_in_fold(positive: Bools, scores: Floats) -> tuple[float, Floats]:
+def _ap_in_fold(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
     score, without = average_precision(positive, scores)
-    jackknifed = (len(positive) - 1) * (without.mean() - without)
+    jackknifed = (len(positive) - 1) * (without.mean(axis=-1, keepdims=True) - without)
     return score, jackknifed
 
 
@@ -109,11 +155,11 @@ class Ranking:
 
     Attributes:
         weight: positives (n,) bool to the weight; 0 where the fold cannot be scored.
-        in_fold: positives and scores to the score and (n,) its scatter over cases, which sums to 0.
+        in_fold: positives (n,) and scores (..., n) to the score (...) and (..., n) its scatter over cases, which sums to 0.
     """
 
     weight: Callable[[Bools], float]
-    in_fold: Callable[[Bools, Floats], tuple[float, Floats]]
+    in_fold: Callable[[Bools, Floats], tuple[Floats, Floats]]
 
 
 AUROC = Ranking(lambda positive: float(positive.sum()) * float((~positive).sum()), _auroc_in_fold)
@@ -123,7 +169,7 @@ AVERAGE_PRECISION = Ranking(lambda positive: float(positive.sum()), _ap_in_fold)
 def ranked(ranking: Ranking, positive: Bools, scores: Floats, fold: Ints) -> Ranked:
     """The mean over folds of a ranking score within each fold; scores of different folds are never pooled.
 
-    `AUROC` weighs folds by positives x negatives, `AVERAGE_PRECISION` by positives. All arrays are (n,).
+    `AUROC` weighs folds by positives x negatives, `AVERAGE_PRECISION` by positives. `scores` are (..., n), the others (n,).
 
     Returns:
         nan where no fold can be scored. The mean of `values` over a fold follows the score of that fold, so that
@@ -133,17 +179,18 @@ def ranked(ranking: Ranking, positive: Bools, scores: Floats, fold: Ints) -> Ran
     weights = {number: ranking.weight(positive[cases]) for number, cases in members.items()}
     total = sum(weights.values())
     if total == 0:
-        return Ranked(float("nan"), np.full(len(scores), np.nan))
+        return Ranked(np.full(scores.shape[:-1], np.nan), np.full(scores.shape, np.nan))
     in_folds = {
-        number: ranking.in_fold(positive[members[number]], scores[members[number]])
+        number: ranking.in_fold(positive[members[number]], scores.compress(members[number], axis=-1))
         for number, weight in weights.items()
         if weight
     }
-    estimate = sum(weights[number] * score for number, (score, _) in in_folds.items()) / total
-    values = np.full(len(scores), estimate)
+    estimate = np.asarray(sum(weights[number] * score for number, (score, _) in in_folds.items()) / total)
+    values = np.empty(scores.shape)
+    values[...] = estimate[..., None]
     for number, (score, scatter) in in_folds.items():
-        cases = members[number]
-        values[cases] += weights[number] / total * len(scores) / cases.sum() * (scatter + score - estimate)
+        share = weights[number] / total * scores.shape[-1] / members[number].sum()
+        values[..., members[number]] += share * (scatter + score[..., None] - estimate[..., None])
     return Ranked(estimate, values)
 
 

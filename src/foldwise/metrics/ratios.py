@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,9 +17,9 @@ class Ratio:
     """sum_p weight_p * (sum_i numerator_ip / sum_i denominator_ip), over the p that are defined.
 
     Attributes:
-        numerator, denominator: (n, P) per case; 0 / 0 where a case does not count.
-        weight: (P,), made to sum to 1 over what is defined.
-        zero: (P,) what counts 0, and is not left out, where the sum of the denominators is 0.
+        numerator, denominator: (..., n, P) per case; 0 / 0 where a case does not count.
+        weight: (..., P), made to sum to 1 over what is defined.
+        zero: (..., P) what counts 0, and is not left out, where the sum of the denominators is 0.
     """
 
     numerator: Floats
@@ -29,8 +29,8 @@ class Ratio:
 
     @property
     def undefined(self) -> Bools:
-        """(P,) what is left out, as no case counts for it."""
-        empty: Bools = self.denominator.sum(axis=0) == 0
+        """(..., P) what is left out, as no case counts for it."""
+        empty: Bools = self.denominator.sum(axis=-2) == 0
         return empty if self.zero is None else empty & ~self.zero
 
 
@@ -53,9 +53,9 @@ def divided(top: Floats, bottom: Floats) -> Floats:
 
 
 def pooled_by_class(outputs: Outputs) -> dict[str, Floats]:
-    """(K,) every share of `SHARES` of each class against the rest, images or pixels pooled; nan for 0 / 0."""
+    """(..., K) every share of `SHARES` of each class against the rest, images or pixels pooled; nan for 0 / 0."""
     outcomes = counts(outputs)
-    totals = Counts(*(part.sum(axis=0) for part in (outcomes.tp, outcomes.fp, outcomes.fn, outcomes.tn)))
+    totals = Counts(*(part.sum(axis=-2) for part in (outcomes.tp, outcomes.fp, outcomes.fn, outcomes.tn)))
     return {name: divided(*share(totals)) for name, share in SHARES.items()}
 
 
@@ -68,35 +68,34 @@ def of_classes(name: str, which: str, averaging: Literal["macro", "micro", "weig
 
     def ratio(outputs: Outputs) -> Ratio:
         outcomes, chosen = counts(outputs), outputs.averaged(which)
-        top, bottom = (part[:, chosen] for part in SHARES[name](outcomes))
+        top, bottom = (np.take(part, chosen, axis=-1) for part in SHARES[name](outcomes))
         if averaging == "micro":
-            return _columns(top.sum(axis=1), bottom.sum(axis=1))
-        support = (outcomes.tp + outcomes.fn)[:, chosen]
-        columns = _columns(top, bottom, support.sum(axis=0) if averaging == "weighted" else None)
-        return replace(columns, zero=np.asarray(support.any(axis=0))) if name == "precision" else columns
+            return _column(top.sum(axis=-1), bottom.sum(axis=-1))
+        support = np.take(outcomes.tp + outcomes.fn, chosen, axis=-1)
+        weight = support.sum(axis=-2) if averaging == "weighted" else np.ones(len(chosen))
+        return Ratio(top, bottom, weight, np.asarray(support.any(axis=-2)) if name == "precision" else None)
 
     return ratio
 
 
-def _columns(numerator: Floats, denominator: Floats, weight: Floats | None = None) -> Ratio:
-    """A ratio from (n,) or (n, P) arrays; equal weights unless stated."""
-    top, bottom = (part[:, None] if part.ndim == 1 else part for part in (numerator, denominator))
-    return Ratio(top, bottom, np.ones(top.shape[1]) if weight is None else weight)
+def _column(numerator: Floats, denominator: Floats | None = None) -> Ratio:
+    """A ratio from (..., n) arrays; every case counts once unless stated."""
+    bottom = np.ones_like(numerator) if denominator is None else denominator
+    return Ratio(numerator[..., None], bottom[..., None], np.ones(1))
 
 
 def accuracy(outputs: Outputs) -> Ratio:
     """Images with the right class; of a multilabel task, with every label right."""
     outcomes = counts(outputs)
     if outputs.family == "multilabel":
-        right = (outcomes.fp + outcomes.fn == 0).all(axis=1).astype(float)
-        return _columns(right, np.ones(len(right)))
-    return _columns(outcomes.tp.sum(axis=1), np.ones(len(outcomes.tp)))
+        return _column((outcomes.fp + outcomes.fn == 0).all(axis=-1).astype(float))
+    return _column(outcomes.tp.sum(axis=-1))
 
 
 def label_accuracy(outputs: Outputs) -> Ratio:
     """The share of labels that are right in an image."""
     outcomes = counts(outputs)
-    return _columns((outcomes.tp + outcomes.tn).mean(axis=1), np.ones(len(outcomes.tp)))
+    return _column((outcomes.tp + outcomes.tn).mean(axis=-1))
 
 
 def balanced_labels(outputs: Outputs) -> Ratio:
@@ -104,11 +103,12 @@ def balanced_labels(outputs: Outputs) -> Ratio:
     # As two columns, so that a label with only one of them defined counts with that.
     both = [of_classes(name, "all")(outputs) for name in ("sensitivity", "specificity")]
     tops, bottoms = ([getattr(ratio, end) for ratio in both] for end in ("numerator", "denominator"))
-    return _columns(np.concatenate(tops, axis=1), np.concatenate(bottoms, axis=1))
+    top, bottom = np.concatenate(tops, axis=-1), np.concatenate(bottoms, axis=-1)
+    return Ratio(top, bottom, np.ones(top.shape[-1]))
 
 
 def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] = "excluded") -> Floats:
-    """(n, K) Dice per image and class; nan where there is nothing to overlap.
+    """(..., n, K) Dice per image and class; nan where there is nothing to overlap.
 
     Args:
         outputs: of a segmentation.
@@ -125,15 +125,15 @@ def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] =
 
 
 def image_iou(outputs: Outputs) -> Floats:
-    """(n, K) intersection over union per image and class; nan where truth and prediction are both empty."""
+    """(..., n, K) intersection over union per image and class; nan where truth and prediction are both empty."""
     return divided(*SHARES["iou"](counts(outputs)))
 
 
 def foreground_mean(outputs: Outputs, scores: Floats) -> Floats:
-    """(n,) mean of (n, K) scores over the foreground classes that are defined in an image; nan where none is."""
-    foreground = scores[:, outputs.averaged("foreground")]
+    """(..., n) mean of (..., n, K) scores over the foreground classes that are defined in an image; nan where none is."""
+    foreground = np.take(scores, outputs.averaged("foreground"), axis=-1)
     defined = ~np.isnan(foreground)
-    return divided(np.where(defined, foreground, 0.0).sum(axis=1), defined.sum(axis=1).astype(float))
+    return divided(np.where(defined, foreground, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(float))
 
 
 def per_image(measure: Callable[[Outputs], Floats]) -> RatioOf:
@@ -142,25 +142,25 @@ def per_image(measure: Callable[[Outputs], Floats]) -> RatioOf:
     def ratio(outputs: Outputs) -> Ratio:
         scores = foreground_mean(outputs, measure(outputs))
         defined = ~np.isnan(scores)
-        return _columns(np.where(defined, scores, 0.0), defined.astype(float))
+        return _column(np.where(defined, scores, 0.0), defined.astype(float))
 
     return ratio
 
 
 def surface_dice(outputs: Outputs) -> Floats:
-    """(n, K) the share of the boundaries within the tolerance; nan where truth and prediction are both empty."""
+    """(..., n, K) the share of the boundaries within the tolerance; nan where truth and prediction are both empty."""
     assert outputs.nsd is not None
     return outputs.nsd
 
 
 def pixel_auroc(outputs: Outputs) -> Floats:
-    """(n, K) AUROC over the pixels of each image, from their histogram."""
+    """(..., n, K) AUROC over the pixels of each image, from their histogram."""
     assert outputs.histogram is not None
     return histogram_auroc(outputs.histogram)
 
 
 def pixel_ap(outputs: Outputs) -> Floats:
-    """(n, K) average precision over the pixels of each image, from their histogram."""
+    """(..., n, K) average precision over the pixels of each image, from their histogram."""
     assert outputs.histogram is not None
     return histogram_ap(outputs.histogram)
 
@@ -168,20 +168,22 @@ def pixel_ap(outputs: Outputs) -> Floats:
 def pixel_accuracy_pooled(outputs: Outputs) -> Ratio:
     """Right pixels over all pixels."""
     assert outputs.confusion is not None
-    right = np.einsum("nkk->n", outputs.confusion).astype(float)
-    return _columns(right, outputs.confusion.sum(axis=(1, 2)).astype(float))
+    right = np.einsum("...kk->...", outputs.confusion).astype(float)
+    return _column(right, outputs.confusion.sum(axis=(-2, -1)).astype(float))
 
 
 def pixel_accuracy_img(outputs: Outputs) -> Ratio:
     """The mean over images of the share of right pixels."""
-    return _per_pixel(outputs, pixel_accuracy_pooled(outputs).numerator[:, 0])
+    return _per_pixel(outputs, pixel_accuracy_pooled(outputs).numerator[..., 0])
 
 
 def false_positive_images(outputs: Outputs) -> Ratio:
     """Images without a class in which it is predicted, of all images without it."""
     outcomes, chosen = counts(outputs), outputs.averaged("foreground")
-    empty = (outcomes.tp + outcomes.fn == 0)[:, chosen]
-    return _columns((empty & (outcomes.fp[:, chosen] > 0)).astype(float), empty.astype(float))
+    empty, wrong = (
+        np.take(part, chosen, axis=-1) for part in (outcomes.tp + outcomes.fn == 0, outcomes.fp > 0)
+    )
+    return Ratio((empty & wrong).astype(float), empty.astype(float), np.ones(len(chosen)))
 
 
 def log_loss(outputs: Outputs) -> Ratio:
@@ -193,10 +195,14 @@ def log_loss(outputs: Outputs) -> Ratio:
     # A single confident error would make the mean infinite.
     clipped = np.clip(outputs.probabilities, CLIP, 1 - CLIP)
     if outputs.family == "multilabel":
-        loss = -np.where(outputs.truth, np.log(clipped), np.log1p(-clipped)).mean(axis=1)
-    else:
-        loss = -np.log(clipped[outputs.truth])
-    return _columns(loss, np.ones(len(loss)))
+        return _column(-np.where(outputs.truth, np.log(clipped), np.log1p(-clipped)).mean(axis=-1))
+    return _column(-np.log(of_truth(clipped, outputs.truth)))
+
+
+def of_truth(values: Floats, truth: Bools) -> Floats:
+    """(..., n) that of (..., n, K) values which is of the true class, one for each case."""
+    true = np.broadcast_to(truth.argmax(axis=-1)[..., None], (*values.shape[:-1], 1))
+    return np.take_along_axis(values, true, axis=-1)[..., 0]
 
 
 def brier(outputs: Outputs) -> Ratio:
@@ -206,13 +212,12 @@ def brier(outputs: Outputs) -> Ratio:
     assert outputs.probabilities is not None
     assert outputs.truth is not None
     squares = (outputs.probabilities - outputs.truth) ** 2
-    score = {"binary": squares[:, -1], "multilabel": squares.mean(axis=1)}.get(
-        outputs.family, squares.sum(axis=1)
-    )
-    return _columns(score, np.ones(len(score)))
+    if outputs.family == "binary":
+        return _column(squares[..., -1])
+    return _column(squares.mean(axis=-1) if outputs.family == "multilabel" else squares.sum(axis=-1))
 
 
 def _per_pixel(outputs: Outputs, sums: Floats) -> Ratio:
     assert outputs.confusion is not None
-    pixels = outputs.confusion.sum(axis=(1, 2)).astype(float)
-    return _columns(np.where(pixels > 0, sums, 0) / np.maximum(pixels, 1), (pixels > 0).astype(float))
+    pixels = outputs.confusion.sum(axis=(-2, -1)).astype(float)
+    return _column(np.where(pixels > 0, sums, 0) / np.maximum(pixels, 1), (pixels > 0).astype(float))

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
-from foldwise.runs.paths import RunPaths
+from foldwise.processes import collecting_later
+from foldwise.runs.paths import RunPaths, last_progress
 from foldwise.runs.plan import Plan, skipped, with_proposals
 from foldwise.runs.racing import forget_rulings
-from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder
+from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder, texts_of
 from foldwise.sealed import read_json as read_json
 from foldwise.storage import names_in, sync
 from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
 
+T = TypeVar("T")
 NAME_A_RUN = "Name the folder of a run, such as runs/gel."
 
 
@@ -61,6 +63,8 @@ class RunFolder(RunPaths):
     met: dict[str, Damaged] | None = field(default=None, compare=False)
     # Results by item with the number of their folder, as `outcomes` saw them last.
     _seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict, repr=False, compare=False)
+    # The same of what they came to, as `settled` saw it last.
+    _ends: dict[str, tuple[int, str]] = field(default_factory=dict, repr=False, compare=False)
     # Whether items were not looked through when the folder was opened, and those that were since.
     _unseen: bool = field(default=False, repr=False, compare=False)
     _looked_through: set[str] = field(default_factory=set, repr=False, compare=False)
@@ -112,7 +116,7 @@ class RunFolder(RunPaths):
         """
         record, seals = read_record(self.plan)
         check_sizes(self.plan, seals)
-        with decoding(self.plan):
+        with decoding(self.plan), collecting_later():
             plan = Plan.from_json(record, where=str(self.plan))
         return with_proposals(plan, self.proposals) if plan.grows else plan
 
@@ -170,21 +174,35 @@ class RunFolder(RunPaths):
 
         Each is read once by this object, and again where its folder is another one.
         """
-        before, now = self._seen.copy(), {}
-        for name, number in self.committed().items():
-            if (seen := before.get(name)) and seen[0] == number:
-                now[name] = seen
-            elif is_id(name) and (result := self.result(name)) is not None:
-                now[name] = number, result
-        self._seen.clear()
-        self._seen.update(now)
-        return {name: now[name][1] for name in sorted(now)}
+        return dict(sorted(self._listed(self._seen, self.result).items()))
+
+    def _listed(self, seen: dict[str, tuple[int, T]], read: Callable[[str], T | None]) -> dict[str, T]:
+        """What is read of every committed item, which was `seen` before or is put there."""
+        before, now = seen.copy(), {}
+        with collecting_later():
+            for name, number in self.committed().items():
+                if (last := before.get(name)) and last[0] == number:
+                    now[name] = last
+                elif is_id(name) and (value := read(name)) is not None:
+                    now[name] = number, value
+        seen.clear()
+        seen.update(now)
+        return {name: value for name, (_, value) in now.items()}
 
     def settled(self) -> tuple[set[str], set[str]]:
-        """The ids of the items that are done, and of those that failed."""
-        outcomes = self.outcomes()
-        failed = {item_id for item_id, result in outcomes.items() if result["status"] == "failed"}
-        return outcomes.keys() - failed, failed
+        """The ids of the items that are done, and of those that failed; of a result only that is decoded."""
+        ends = self._listed(self._ends, self._status_of)
+        failed = {name for name, status in ends.items() if status == "failed"}
+        return ends.keys() - failed, failed
+
+    def _status_of(self, item_id: str) -> str | None:
+        """The status of a committed item, as its `result` states it."""
+        if not self._unseen:
+            path = f"{self.root}{os.sep}done{os.sep}{item_id}{os.sep}result.json"
+            texts = texts_of(path, ("status", "item"))
+            if texts and texts["status"] and texts["item"] in (None, item_id):
+                return texts["status"]
+        return (self.result(item_id) or {}).get("status")
 
     def external_scores(self, fits: Iterable[str]) -> Path | None:
         """Where the scores of these fits' models on the external set are, or are to be; None where there is no such set."""
@@ -299,11 +317,3 @@ class RunFolder(RunPaths):
         if self.attempts_of(item_id).exists():
             self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
         self.done(item_id).rename(away)
-
-
-def last_progress(attempt: Path) -> str:
-    """The last words of a lease, without the count of its beats; "" before the first."""
-    try:
-        return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]
-    except OSError:
-        return ""

@@ -23,9 +23,10 @@ from typing import Any
 
 from foldwise.foreign import is_id
 from foldwise.processes import here, started, text_of
-from foldwise.runs.folder import RunFolder, last_progress, written_whole
+from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.runs.items import failure, label
 from foldwise.runs.job_notes import log_of_job
+from foldwise.runs.paths import last_progress
 from foldwise.runs.plan import Plan
 from foldwise.runs.slurm_queue import job_here, jobs_here, loss_of
 from foldwise.storage import is_abandoned

@@ -98,3 +98,11 @@ class RunPaths:
     def log(self, worker: str) -> Path:
         """What a worker said."""
         return self.logs / f"{worker}.txt"
+
+
+def last_progress(attempt: Path) -> str:
+    """The last words of a lease, without the count of its beats; "" before the first."""
+    try:
+        return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]
+    except OSError:
+        return ""

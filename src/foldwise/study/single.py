@@ -6,12 +6,13 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foldwise.errors import SpecError
 from foldwise.storage import whole_path, written_whole
-from foldwise.study.reading import in_yaml
-from foldwise.study.validation_errors import Keys
+
+if TYPE_CHECKING:  # the help of the command line needs no pydantic
+    from foldwise.study.validation_errors import Keys
 
 # What people call networks and heads, and what study files call them; every other name is taken as it is.
 MODELS = {
@@ -146,6 +147,8 @@ def _typed(name: str, value: object) -> str:
 
 def write_study(study: dict[str, Any], path: Path) -> None:
     """Write a study as YAML, whole or not at all."""
+    from foldwise.study.reading import in_yaml
+
     with written_whole(path) as scratch:
         scratch.write_text(in_yaml(study), encoding="utf-8")
 

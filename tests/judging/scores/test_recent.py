@@ -1,6 +1,8 @@
 from collections import Counter
 
-from foldwise.judging.scores.recent import Recent
+import numpy as np
+
+from foldwise.judging.scores.recent import Recent, Waiting
 
 
 def test_what_is_kept_is_made_once_and_what_was_asked_for_longest_ago_is_given_up():
@@ -26,3 +28,15 @@ def test_what_is_larger_than_all_that_may_be_kept_is_not_kept():
     for _ in range(2):
         recent.get("a", lambda: made.append(1), lambda _: 31)
     assert len(made) == 2
+
+
+def test_arrays_that_wait_on_the_disk_come_back_as_they_were():
+    rng = np.random.default_rng(0)
+    every = [{name: rng.normal(size=(3, size)) for name in "abc"} for size in (4, 5, 6, 1)]
+    with Waiting(max_bytes=200) as waiting:  # the first only: after it all go to the disk
+        kept = [waiting.put(arrays, but="c") for arrays in every]
+        assert [arrays is own for arrays, own in zip(kept, every, strict=True)] == [True, False, False, False]
+        for arrays, own in [*zip(kept, every, strict=True)][::-1]:
+            assert (sorted(arrays), len(arrays)) == (["a", "b", "c"], 3)
+            assert all(arrays[name].tobytes() == own[name].tobytes() for name in own)
+    assert kept[-1]["c"] is every[-1]["c"]

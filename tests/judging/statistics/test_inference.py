@@ -293,6 +293,6 @@ def test_the_floor_of_paired_shares_is_in_the_draws_as_in_the_errors():
     found = compare(estimate_variance(right, np.zeros((1, 20), dtype=int), floor=1 / 20**2), draws=20_000)
     assert found.p[1] > 0.2
     # Without any scatter the floor is all there is, and the lead is then one step of a normal number.
-    flat = replace(independent(2), image=np.zeros((2, 2)), image_factor=np.zeros((2, 2)), pair_floor=0.01)
+    flat = replace(independent(2), image=np.zeros((2, 2)), root=np.zeros((2, 2)), pair_floor=0.01)
     ahead = replace(flat, estimate=np.array([0.2, 0.0]))
     assert compare(ahead, draws=40_000).p[1] == pytest.approx(2 * norm.sf(2.0), abs=0.004)

@@ -16,7 +16,6 @@ from foldwise.interface.terminal import console
 from foldwise.sealed import read_table
 from foldwise.storage import folder_replaced, written_whole
 from foldwise.study.single import HEADS, MODELS, Single, document, typed, write_study
-from foldwise.study.training import NO_WEIGHTS_FILE
 from foldwise.text import in_shell
 
 if TYPE_CHECKING:
@@ -124,6 +123,7 @@ def save(options: Fit) -> Path:
     """
     from foldwise.data.layouts.files import on_disk
     from foldwise.runs.folder import RunFolder
+    from foldwise.study.training import NO_WEIGHTS_FILE
 
     # Before any training: what may not be replaced would else be met at its end.
     if options.model_path and not _may_be_replaced(options.model_path):

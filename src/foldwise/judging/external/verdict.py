@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from math import inf
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.fit_warnings import unstable
 from foldwise.judging.sections.warnings import not_distinguishable, optimism, small
 from foldwise.judging.statistics.design import Factor
-from foldwise.judging.tables import CLASSIFIED, NAMES, tidy, write_table
+from foldwise.judging.tables import CLASSIFIED, write_outputs, write_table
 from foldwise.judging.verdict import Verdict, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.judging.wording import in_text, with_interval
@@ -296,8 +295,8 @@ def _write_outputs(path: Path, scores: ExternalScores) -> None:
     of_case = grid.rows_CRn.reshape(-1, len(grid.cases)).max(axis=0).tolist()
     groups = [grid.piece.cell("group", row) or name for row, name in zip(of_case, grid.cases, strict=True)]
     every = (
-        tidy((name, name, repeat), outputs, classes, grid.cases, groups)
+        ((name, name, repeat), outputs)
         for name, by_repeat in outputs_of(grid, family_of(grid.piece)).items()
         for repeat, outputs in by_repeat
     )
-    write_table(path, [*NAMES, *CLASSIFIED], chain.from_iterable(every))
+    write_outputs(path, CLASSIFIED, every, (classes, grid.cases, groups))

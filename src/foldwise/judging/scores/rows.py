@@ -12,7 +12,7 @@ import numpy as np
 from foldwise.data.folds.splits import Split, cases_tested, read_splits, unscored_classes
 from foldwise.errors import RunError
 from foldwise.judging.scores.fits import PlannedFit, planned_fit, unplanned_fit
-from foldwise.judging.scores.recent import Recent
+from foldwise.judging.scores.recent import Recent, size_of_arrays, size_of_outputs
 from foldwise.judging.scores.thresholds import (
     THRESHOLDS,
     LabelThresholds,
@@ -169,7 +169,7 @@ class Rows:
         # By what they are made with, too: `replace` gives the same files other boundaries, and another family none.
         made_with = (self.thresholds, id(self.boundaries))
         key = ("outputs", *made_with, *(fit.path for fit in fits))
-        outputs: Outputs = self.recent.get(key, lambda: _joined(fits, self), _size_of_outputs)
+        outputs: Outputs = self.recent.get(key, lambda: _joined(fits, self), size_of_outputs)
         return outputs
 
     def scores_of(self, fit: PlannedFit, names: Sequence[str]) -> dict[str, Any]:
@@ -186,9 +186,7 @@ class Rows:
     def all_scores_of(self, fit: PlannedFit) -> Mapping[str, Any]:
         """The scores of a fit, whose file is not read again while it can be kept."""
         path = fit.path / "scores.npz"
-        arrays: Mapping[str, Any] = self.recent.get(
-            ("file", path), lambda: read_arrays(path), _size_of_arrays
-        )
+        arrays: Mapping[str, Any] = self.recent.get(("file", path), lambda: read_arrays(path), size_of_arrays)
         return arrays
 
     def probabilities(self, configuration: str) -> dict[int, Floats]:
@@ -207,6 +205,15 @@ class Rows:
         every = ((repeat, self.outputs(configuration, repeat)) for repeat in self.repeats)
         return [(repeat, outputs) for repeat, outputs in every if outputs is not None]
 
+    def num_tested(self, configuration: str) -> int:
+        """Cases of all repeats that a configuration has scores of."""
+        return sum(len(self.splits_of[fit.repeat, fit.fold].test) for fit in self.done(configuration))
+
+    @cached_property
+    def splits_of(self) -> dict[tuple[int, int], Split]:
+        """The splits by repeat and fold."""
+        return {(split.repeat, split.fold): split for split in self.splits}
+
     def thresholds_of(self, fit: PlannedFit, method: str) -> LabelThresholds:
         """The thresholds of a fit by a row of `THRESHOLDS`, from its validation part and nothing else."""
         if (fit.item, method) not in self.cuts:
@@ -217,11 +224,18 @@ class Rows:
         """What a fit may know of the labels when its thresholds are set."""
         assert self.truth is not None
         read = self.scores_of(fit, ("validation_case", "validation_probabilities"))
-        split = next(split for split in self.splits if (split.repeat, split.fold) == (fit.repeat, fit.fold))
-        learned = np.concatenate([split.train, split.validation])
         probabilities = read["validation_probabilities"].astype(np.float64)
-        truth, share = self.truth[read["validation_case"]], self.truth[learned].mean(axis=0)
-        return ValidationOutputs(probabilities, truth, share)
+        truth = self.truth[read["validation_case"]]
+        return ValidationOutputs(probabilities, truth, self._shares[fit.repeat, fit.fold])
+
+    @cached_property
+    def _shares(self) -> dict[tuple[int, int], Floats]:
+        """By repeat and fold, (K,) the share of each class in all images that fits learn from."""
+        assert self.truth is not None
+        return {
+            key: self.truth[np.concatenate([split.train, split.validation])].mean(axis=0)
+            for key, split in self.splits_of.items()
+        }
 
     def fold_outputs(self, fit: PlannedFit) -> Outputs:
         """The outputs of one fit on its test fold."""
@@ -278,16 +292,6 @@ def truth_of(cases: Sequence[Mapping[str, str]], num_classes: int) -> Bools:
     for row, case in enumerate(cases):
         truth[row, [int(label) for label in case["labels"].split()]] = True
     return truth
-
-
-def _size_of_arrays(arrays: Mapping[str, Any]) -> int:
-    return sum(array.nbytes for array in arrays.values())
-
-
-def _size_of_outputs(outputs: Outputs) -> int:
-    """With what is counted from them: four numbers for every case and class."""
-    own = sum(value.nbytes for value in vars(outputs).values() if isinstance(value, np.ndarray))
-    return own + 32 * len(outputs.case) * outputs.num_classes
 
 
 def _joined(fits: Sequence[PlannedFit], rows: Rows) -> Outputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,16 @@ import numpy as np
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.statistics.variance import Variance, estimate_variance
 from foldwise.judging.verdict_configurations import Measures
-from foldwise.metrics.influence import Units, UnitScores, ranked_class, unit_scores
-from foldwise.metrics.outputs import Floats, Ints, Outputs, of_fold
+from foldwise.metrics.influence import Units, UnitScores, ranked_class, unit_scores_of_each
+from foldwise.metrics.outputs import Floats, Ints, Outputs, can_be_stacked, of_fold, stacked
 from foldwise.metrics.ranking import AUROC, AVERAGE_PRECISION, MIN_POSITIVES
 from foldwise.metrics.ratios import image_dice, image_iou, pixel_ap, pixel_auroc, pooled_by_class
 from foldwise.metrics.table import Metric, reported
+
+Repeats = Sequence[tuple[int, Outputs]]  # of one configuration
+# Of cases, classes, bins: larger arrays leave the caches of a processor, and fewer calls save nothing more.
+MAX_TOGETHER = 1 << 19
+_POWERS = {"binary": 1, "multiclass": 1, "multilabel": 1, "segmentation": 2}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Scored:
     """
 
     estimates: dict[str, float] = field(default_factory=dict)
-    values: dict[str, Floats] = field(default_factory=dict)
+    values: Mapping[str, Floats] = field(default_factory=dict)
     support: dict[str, float] = field(default_factory=dict)
     num_positives: dict[str, int | None] = field(default_factory=dict)
     num_undefined: dict[str, int] = field(default_factory=dict)
@@ -52,26 +57,70 @@ def best_first(names: Iterable[str], scored: Mapping[str, Scored], metric: Metri
     return tuple(sorted(names, key=lambda name: round(sign * scored[name].estimates[metric.name], 12)))
 
 
-def score(
-    repeats: Sequence[tuple[int, Outputs]], units: Units, *, decides: Metric, classes: Sequence[str]
-) -> Scored:
+def score(repeats: Repeats, units: Units, *, decides: Metric, classes: Sequence[str]) -> Scored:
     """All metrics of one configuration from its outputs by repeat, and in every fold the metric that decides."""
+    return next(score_each([("", repeats)], units, decides=decides, classes=classes))[1]
+
+
+def score_each(
+    every: Iterable[tuple[str, Repeats]], units: Units, *, decides: Metric, classes: Sequence[str]
+) -> Iterator[tuple[str, Scored]]:
+    """As `score`, of configurations by id, in their order.
+
+    Neighbours that were tested on the same cases are scored together, as many as `MAX_TOGETHER` allows: of a few
+    hundred images, calls of NumPy take longer than its sums.
+    """
+    waiting: list[tuple[str, Repeats]] = []
+    for id, repeats in every:
+        size = sum(
+            outputs.case.size * outputs.num_classes ** _POWERS[outputs.family] for _, outputs in repeats
+        )
+        full = (len(waiting) + 1) * size > MAX_TOGETHER
+        if waiting and (full or not _alike(waiting[0][1], repeats)):
+            yield from _scored_together(waiting, units, decides=decides, classes=classes)
+            waiting = []
+        waiting.append((id, repeats))
+    if waiting:
+        yield from _scored_together(waiting, units, decides=decides, classes=classes)
+
+
+def _alike(first: Repeats, other: Repeats) -> bool:
+    return len(first) == len(other) and all(
+        repeat == number and can_be_stacked(outputs, own)
+        for (repeat, outputs), (number, own) in zip(first, other, strict=True)
+    )
+
+
+def _scored_together(
+    every: Sequence[tuple[str, Repeats]], units: Units, *, decides: Metric, classes: Sequence[str]
+) -> Iterator[tuple[str, Scored]]:
+    repeats = [
+        (of_all[0][0], stacked([outputs for _, outputs in of_all]))
+        for of_all in zip(*(own for _, own in every), strict=True)
+    ]
     first = repeats[0][1]
     table = reported(decides, first.family, boundary=first.nsd is not None)
-    per_fold = [
-        (repeat, int(fold), unit_scores(decides, of_fold(outputs, fold), units).estimate)
+    scores = {
+        name: [unit_scores_of_each(metric, outputs, units) for _, outputs in repeats]
+        for name, metric in table.items()
+    }
+    in_folds = [
+        (repeat, int(fold), unit_scores_of_each(decides, of_fold(outputs, fold), units))
         for repeat, outputs in repeats
         for fold in np.unique(outputs.fold)
     ]
-    return over_repeats(
-        {
-            name: [unit_scores(metric, outputs, units) for _, outputs in repeats]
-            for name, metric in table.items()
-        },
-        per_class=by_class([outputs for _, outputs in repeats], classes),
-        folds=tuple(per_fold),
-        unit_folds=np.stack([units.folds(outputs) for _, outputs in repeats]),
-    )
+    unit_folds = np.stack([units.folds(outputs) for _, outputs in repeats])
+    per_class = by_class([outputs for _, outputs in repeats], classes)
+    for row, (id, _) in enumerate(every):
+        yield (
+            id,
+            over_repeats(
+                {name: [repeat[row] for repeat in of_metric] for name, of_metric in scores.items()},
+                per_class=per_class[row],
+                folds=tuple((repeat, fold, own[row].estimate) for repeat, fold, own in in_folds),
+                unit_folds=unit_folds,
+            ),
+        )
 
 
 def over_repeats(by_metric: Mapping[str, Sequence[UnitScores]], **others: Any) -> Scored:
@@ -102,29 +151,51 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(defined)) if defined else float("nan")
 
 
-def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> dict[str, Measures]:
-    """Measures of every class against the rest, mean over repeats, with its support (images that have it).
+def by_class(repeats: Sequence[Outputs], classes: Sequence[str]) -> list[dict[str, Measures]]:
+    """Of every configuration, measures of every class against the rest, mean over repeats, with its support (images that have it).
 
-    What is undefined is nan.
+    Args:
+        repeats: `stacked` outputs of all configurations.
+        classes: their names.
+
+    Returns:
+        nan for what is undefined.
     """
-    measure = _segmented if repeats[0].family == "segmentation" else _classified
-    tables, made = [measure(outputs) for outputs in repeats], {}
-    for k, name in enumerate(classes):
-        means: Measures = {key: _mean(float(table[key][k]) for table in tables) for key in tables[0]}
-        counts = {"scored": k not in repeats[0].unscored, "ranked": k not in repeats[0].unranked}
-        made[name] = means | counts
-    return made
+    first = repeats[0]
+    measure = _segmented if first.family == "segmentation" else _classified
+    tables = [measure(outputs) for outputs in repeats]
+    means = {key: _means(np.stack([table[key] for table in tables], axis=-1)).tolist() for key in tables[0]}
+    counts = [
+        {"scored": k not in first.unscored, "ranked": k not in first.unranked} for k in range(len(classes))
+    ]
+    return [
+        {
+            name: {key: values[row][k] for key, values in means.items()} | counts[k]
+            for k, name in enumerate(classes)
+        }
+        for row in range(len(means["support"]))
+    ]
+
+
+def _means(values_R: Floats) -> Floats:
+    """(...) the mean of (..., R) values that are defined; nan where none is."""
+    defined = ~np.isnan(values_R)
+    number = defined.sum(axis=-1)
+    total = np.where(defined, values_R, 0.0).sum(axis=-1)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
 def _classified(outputs: Outputs) -> dict[str, Floats]:
     assert outputs.truth is not None
     pooled = pooled_by_class(outputs)
     del pooled["iou"]
+    every = range(outputs.num_classes)
     rankings = {
-        name: np.array([ranked_class(ranking, outputs, k).estimate for k in range(outputs.num_classes)])
+        name: np.stack([ranked_class(ranking, outputs, k).estimate for k in every], axis=-1)
         for name, ranking in (("auroc", AUROC), ("average_precision", AVERAGE_PRECISION))
     }
-    return pooled | rankings | {"support": outputs.truth.sum(axis=0).astype(float)}
+    support = np.broadcast_to(outputs.truth.sum(axis=0).astype(float), rankings["auroc"].shape)
+    return pooled | rankings | {"support": support}
 
 
 def _segmented(outputs: Outputs) -> dict[str, Floats]:
@@ -135,9 +206,9 @@ def _segmented(outputs: Outputs) -> dict[str, Floats]:
     dice = image_dice(outputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)  # a class that no image has: its mean is nan
-        means = {key: np.nanmean(measure(outputs), axis=0) for key, measure in per_image.items()}
-    support = (outputs.confusion.sum(axis=2) > 0).sum(axis=0).astype(float)
-    return means | pooled | {"support": support, "num_excluded": np.isnan(dice).sum(axis=0).astype(float)}
+        means = {key: np.nanmean(measure(outputs), axis=-2) for key, measure in per_image.items()}
+    support = (outputs.confusion.sum(axis=-1) > 0).sum(axis=-2).astype(float)
+    return means | pooled | {"support": support, "num_excluded": np.isnan(dice).sum(axis=-2).astype(float)}
 
 
 @dataclass(frozen=True)

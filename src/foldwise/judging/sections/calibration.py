@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import Rows
+from foldwise.judging.scores.scoring import MAX_TOGETHER
 from foldwise.judging.statistics.calibration import (
     MAX_BINS,
     ece,
@@ -36,8 +37,8 @@ from foldwise.judging.verdict_sections import (
     Reliability,
     TemperatureRange,
 )
-from foldwise.metrics.influence import unit_scores
-from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
+from foldwise.metrics.influence import unit_scores_of_each
+from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs, stacked
 from foldwise.metrics.table import METRICS
 
 MAX_CURVES = 24  # configurations with their bins, the best first; of the others only the numbers
@@ -110,87 +111,114 @@ def _reliabilities(
     rows: Rows, judgement: Judgement, temperatures: Mapping[str, Sequence[float] | None]
 ) -> list[Reliability]:
     """Of every configuration, each fit at its temperature; None: as they are."""
-    alpha, made, confidences = judgement.judge.alpha, [], []
-    for c, (id, of_fits) in enumerate(temperatures.items()):
-        outputs = _at_temperatures(rows, id, of_fits)
-        made.append(_reliability(rows, judgement, outputs, has_bins=c < MAX_CURVES))
-        confidences.append(_confidence(rows, outputs))
-    # Folds are those of every configuration: all are tested on the same splits.
-    first = _at_temperatures(rows, judgement.comparable[0], None)
-    folds_RG = np.stack([rows.units.folds(outputs) for outputs in first])
+    made, confidences, folds_RG = list[Reliability](), list[Confidence](), np.empty((0, 0), dtype=np.int64)
+    step = max(1, MAX_TOGETHER // (len(rows.tested) * len(rows.classes) * len(rows.repeats)))
+    for start in range(0, len(temperatures), step):
+        ids = list(temperatures)[start : start + step]
+        repeats = _at_temperatures(rows, ids, [temperatures[id] for id in ids])
+        made += _reliability(rows, judgement, repeats, num_curves=MAX_CURVES - len(made))
+        confidences += _confidence(rows, repeats)
+        # Folds are those of every configuration: all are tested on the same splits.
+        folds_RG = np.stack([rows.units.folds(outputs) for outputs in repeats])
+    alpha = judgement.judge.alpha
     over = overconfidence(confidences, folds_RG, num_cases=len(rows.tested), alpha=alpha)
     return [part.model_copy(update={"overconfidence": each}) for part, each in zip(made, over, strict=True)]
 
 
-def _at_temperatures(rows: Rows, configuration: str, temperatures: Sequence[float] | None) -> list[Outputs]:
-    """The outputs of a complete configuration by repeat, with each fold at its temperature where there is one."""
-    made = []
-    for repeat, outputs in rows.outputs_by_repeat(configuration):
-        assert outputs.probabilities is not None
-        probabilities = outputs.probabilities.copy()
-        for fit, temperature in zip(rows.done(configuration), temperatures or (), strict=bool(temperatures)):
-            if fit.repeat == repeat:
-                members = outputs.fold == fit.fold
-                probabilities[members] = tempered(probabilities[members], temperature, rows.family)
-        made.append(replace(outputs, probabilities=probabilities))
+def _at_temperatures(
+    rows: Rows, ids: Sequence[str], temperatures: Sequence[Sequence[float] | None]
+) -> list[Outputs]:
+    """Outputs of complete configurations by repeat, `stacked`, with each fold at its temperature where there is one."""
+    made, start = [], 0
+    for repeat in rows.repeats:
+        outputs = stacked([cast("Outputs", rows.outputs(id, repeat)) for id in ids])
+        folds = [fit.fold for fit in rows.done(ids[0], repeat)]
+        stop = start + len(folds)
+        heats_BF = [own[start:stop] for own in temperatures if own is not None]
+        start = stop
+        if heats_BF:
+            assert outputs.probabilities is not None
+            heat_Bn = np.array(heats_BF)[:, np.searchsorted(folds, outputs.fold)]
+            heated = tempered(outputs.probabilities, heat_Bn[..., None], rows.family)
+            outputs = replace(outputs, probabilities=heated)
+        made.append(outputs)
     return made
 
 
-def _confidence(rows: Rows, repeats: Sequence[Outputs]) -> Confidence:
-    units, decisions = rows.units, [decisions_of(repeat) for repeat in repeats]
-    size = units.sizes
+def _confidence(rows: Rows, repeats: Sequence[Outputs]) -> list[Confidence]:
+    size = rows.units.sizes
     values, variances = [], []
-    for repeat, (p, right) in zip(repeats, decisions, strict=True):
-        values.append(units.sums((p - right).mean(axis=1), repeat.case) / size)
+    for outputs in repeats:
+        p, right = decisions_of(outputs)
+        values.append(rows.units.sums((p - right).mean(axis=-1), outputs.case) / size)
         # Of a perfect model, each decision of probability p is right or wrong with variance p (1 - p).
-        by_case = (p * (1 - p)).mean(axis=1) / p.shape[1]
-        variances.append(units.sums(by_case, repeat.case) / size**2)
-    return Confidence(np.array(values), float(np.mean(variances) / units.count))
+        by_case = (p * (1 - p)).mean(axis=-1) / p.shape[-1]
+        variances.append(rows.units.sums(by_case, outputs.case) / size**2)
+    least = np.mean(np.stack(variances, axis=1).reshape(len(values[0]), -1), axis=1) / rows.units.count
+    return [Confidence(*own) for own in zip(np.stack(values, axis=1), least.tolist(), strict=True)]
 
 
 def _reliability(
-    rows: Rows, judgement: Judgement, repeats: Sequence[Outputs], *, has_bins: bool
-) -> Reliability:
-    """Losses, the ECE, and that of a perfect model, each the mean over repeats; and the bins, which pool the repeats."""
+    rows: Rows, judgement: Judgement, repeats: Sequence[Outputs], *, num_curves: int
+) -> list[Reliability]:
+    """Of `stacked` configurations the losses, the ECE, and that of a perfect model, each the mean over repeats.
+
+    The first `num_curves` have bins, which pool the repeats.
+    """
     bins, events = num_bins(len(rows.tested)), [events_of(repeat) for repeat in repeats]
     brier, log_loss = (
-        float(np.mean([unit_scores(METRICS[name], repeat, rows.units).estimate for repeat in repeats]))
+        [
+            [own.estimate for own in unit_scores_of_each(METRICS[name], repeat, rows.units)]
+            for repeat in repeats
+        ]
         for name in ("brier", "log_loss")
     )
     share = 1 / rows.units.sizes[rows.units.of_case] / len(repeats)
-    worth = [
-        np.repeat(share[repeat.case], len(p) // len(repeat.case))
-        for repeat, (p, _) in zip(repeats, events, strict=True)
-    ]
+    worth = np.concatenate(
+        [
+            np.repeat(share[repeat.case], p.shape[-1] // len(repeat.case))
+            for repeat, (p, _) in zip(repeats, events, strict=True)
+        ]
+    )
     # Pooled over repeats the curve has more in every bin; its intervals must not believe them independent (`worth`).
-    pooled, hit = (np.concatenate(column) for column in zip(*events, strict=True))
-    curve = reliability_curve(
-        pooled, hit, bins=bins, worth=np.concatenate(worth), alpha=judgement.judge.alpha
-    )
-    return Reliability(
-        brier=brier,
-        log_loss=log_loss,
-        ece=float(np.mean([ece(p, came_true, bins=bins) for p, came_true in events])),
-        ece_perfect=float(np.mean([perfect_ece(p, bins=bins, seed=SEED) for p, _ in events])),
-        bins=curve if has_bins else None,
-        overconfidence=None,
-    )
+    pooled, hit = (np.concatenate(column, axis=-1) for column in zip(*events, strict=True))
+    alpha = judgement.judge.alpha
+    off = [ece(p, came_true, bins=bins) for p, came_true in events]
+    perfect = [[perfect_ece(own, bins=bins, seed=SEED) for own in p] for p, _ in events]
+    return [
+        Reliability(
+            brier=_mean(brier, row),
+            log_loss=_mean(log_loss, row),
+            ece=_mean(off, row),
+            ece_perfect=_mean(perfect, row),
+            bins=reliability_curve(pooled[row], hit[row], bins=bins, worth=worth, alpha=alpha)
+            if row < num_curves
+            else None,
+            overconfidence=None,
+        )
+        for row in range(len(pooled))
+    ]
+
+
+def _mean(values_RB: Sequence[Any], row: int) -> float:
+    return float(np.mean([values[row] for values in values_RB]))
 
 
 def events_of(outputs: Outputs) -> tuple[Floats, Bools]:
-    """(m,) the probabilities that the curve is of, image by image, and whether each came true."""
+    """(..., m) the probabilities that the curve is of, image by image, and whether each came true."""
     assert outputs.probabilities is not None
     assert outputs.truth is not None
+    p, true = outputs.probabilities, np.broadcast_to(outputs.truth, outputs.probabilities.shape)
     if outputs.family == "multilabel":
-        return outputs.probabilities.ravel(), outputs.truth.ravel()
+        return p.reshape(*p.shape[:-2], -1), true.reshape(*p.shape[:-2], -1)
     if outputs.family == "binary":
-        return outputs.probabilities[:, 1], outputs.truth[:, 1]
+        return p[..., 1], true[..., 1]
     p, right = decisions_of(outputs)
-    return p[:, 0], right[:, 0]
+    return p[..., 0], right[..., 0]
 
 
 def decisions_of(outputs: Outputs) -> tuple[Floats, Bools]:
-    """(n, 1) or, of several labels, (n, K): the probability of each decision, and whether it is right.
+    """(..., n, 1) or, of several labels, (..., n, K): the probability of each decision, and whether it is right.
 
     A label is decided for at one half, whatever its threshold: it is the probabilities that are asked about.
     """
@@ -199,8 +227,8 @@ def decisions_of(outputs: Outputs) -> tuple[Floats, Bools]:
     p = outputs.probabilities
     if outputs.family == "multilabel":
         return np.maximum(p, 1 - p), (p >= 0.5) == outputs.truth
-    every, chosen = np.arange(len(p)), p.argmax(axis=1)
-    return p[every, chosen][:, None], outputs.truth[every, chosen][:, None]
+    chosen, truth = p.argmax(axis=-1)[..., None], np.broadcast_to(outputs.truth, p.shape)
+    return np.take_along_axis(p, chosen, axis=-1), np.take_along_axis(truth, chosen, axis=-1)
 
 
 def overconfidence(

@@ -135,7 +135,7 @@ def fold_scores(scored: Scored) -> tuple[FoldScore, ...]:
 
 def _metric(scored: Scored, judgement: Judgement, name: str, c: int | None) -> MetricEstimate:
     """A metric of one configuration; without an interval where it cannot be compared."""
-    low, high = judgement.tables[name].intervals[c] if c is not None else (None, None)
+    low, high = judgement.intervals[name][c] if c is not None else (None, None)
     undefined = scored.num_undefined[name]
     return MetricEstimate(estimate=scored.estimates[name], low=low, high=high, num_undefined=undefined)
 

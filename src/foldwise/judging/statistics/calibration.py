@@ -19,7 +19,7 @@ from scipy.special import expit, log_softmax, logit
 
 from foldwise.judging.statistics.intervals import wilson
 from foldwise.judging.verdict_sections import ReliabilityBin
-from foldwise.metrics.outputs import Bools, Floats, Ints
+from foldwise.metrics.outputs import Bools, Floats, Ints, totals
 from foldwise.metrics.pixel_bins import bin_edges
 
 MAX_BINS, MIN_BINS = 15, 5
@@ -72,10 +72,13 @@ def reliability_curve(
     return tuple(made)
 
 
-def ece(probabilities: Floats, hit: Bools, *, bins: int) -> float:
-    """The expected calibration error: |share that came true - mean probability| of every bin, weighted by its count."""
-    excess = np.bincount(bin_of(probabilities, bins), weights=hit - probabilities, minlength=bins)
-    return float(np.abs(excess).sum() / len(probabilities))
+def ece(probabilities: Floats, hit: Bools, *, bins: int) -> Floats:
+    """The expected calibration error: |share that came true - mean probability| of every bin, weighted by its count.
+
+    Of (..., m) events, each row by itself.
+    """
+    excess = totals(bin_of(probabilities, bins), bins, hit - probabilities)
+    return np.asarray(np.abs(excess).sum(axis=-1) / probabilities.shape[-1])
 
 
 def perfect_ece(probabilities: Floats, *, bins: int, seed: int) -> float:
@@ -135,15 +138,15 @@ def pixel_curve(histograms: Sequence[Ints], *, bins: int = MAX_BINS) -> tuple[Re
 
 
 def logits(probabilities: Floats, family: str) -> Floats:
-    """(n, K) the logits behind the probabilities: of several labels each one's own; else up to a constant per image."""
+    """(..., n, K) the logits behind the probabilities: of several labels each one's own; else up to a constant per image."""
     p = np.clip(probabilities.astype(np.float64), MIN_PROBABILITY, MAX_PROBABILITY)
     return np.asarray(logit(p) if family == "multilabel" else np.log(p))
 
 
-def tempered(probabilities: Floats, temperature: float, family: str) -> Floats:
-    """(n, K) the probabilities of the same logits, divided by `temperature`; above 1 they come nearer to each other."""
+def tempered(probabilities: Floats, temperature: Floats | float, family: str) -> Floats:
+    """(..., n, K) the probabilities of the same logits, divided by `temperature`; above 1 they come nearer to each other."""
     cooled = logits(probabilities, family) / temperature
-    return np.asarray(expit(cooled) if family == "multilabel" else np.exp(log_softmax(cooled, axis=1)))
+    return np.asarray(expit(cooled) if family == "multilabel" else np.exp(log_softmax(cooled, axis=-1)))
 
 
 def fit_temperature(probabilities: Floats, truth: Bools, family: str) -> float:

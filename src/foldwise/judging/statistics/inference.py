@@ -239,7 +239,15 @@ def _apart(drawn: Floats, c: int, error_CC: Floats) -> Floats:
 
 def _largest(drawn: Floats, error_CC: Floats) -> Floats:
     """(C, draws) the largest |t| of the pairs of every configuration."""
-    return np.stack([np.abs(_apart(drawn, c, error_CC)).max(axis=1) for c in range(len(error_CC))])
+    drawn_Cb, largest = np.ascontiguousarray(drawn.T), np.zeros(drawn.T.shape, drawn.dtype)
+    inverse = np.divide(1, error_CC, out=np.zeros_like(error_CC), where=error_CC > 0).astype(np.float32)
+    for c in range(len(error_CC) - 1):  # every pair once, as its t is the same from both sides
+        size = drawn_Cb[c + 1 :] - drawn_Cb[c]
+        size *= inverse[c, c + 1 :, None]
+        np.abs(size, out=size)
+        np.maximum(largest[c], size.max(axis=0), out=largest[c])
+        np.maximum(largest[c + 1 :], size, out=largest[c + 1 :])
+    return largest
 
 
 def _less(estimate: Floats, limit: float, error_CC: Floats) -> Floats:

@@ -100,7 +100,7 @@ def foretold(scatter: Scatter, design: Design, *, num_folds: int | None = None) 
     return Variance(
         estimate=np.zeros(C),
         image=image,
-        image_factor=np.sqrt(image),
+        root=np.sqrt(image),
         run=runs.used,
         run_of_mean=runs.used * in_mean,
         pair_floor=0.0,

@@ -7,6 +7,7 @@ for every configuration. What is concluded from it is in `inference`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import brentq
@@ -29,7 +30,6 @@ class Variance:
     Attributes:
         estimate: (C,) mean over units of the mean over repeats.
         image: (C, C) covariance of the estimates over units.
-        image_factor: (C, C) root of `image` without what all configurations share, which no difference sees.
         run: (C,) variance between runs (seed, fold) as used in differences: what configurations share is not in it.
         run_of_mean: (C,) what it adds to the variance of a difference, with overlapping training sets.
         score_runs: the variance of scores between runs: what configurations share is in it.
@@ -40,11 +40,11 @@ class Variance:
         independent: the share of `run_of_mean` that is of runs which have nothing in common; the rest is what overlapping
             training sets are assumed to share.
         reach: the largest difference that two scores can have; no interval of a difference is wider.
+        root: (C, C) what `image_factor` is, where it is known beforehand.
     """
 
     estimate: Floats
     image: Floats
-    image_factor: Floats
     run: Floats
     run_of_mean: Floats
     pair_floor: float
@@ -55,6 +55,12 @@ class Variance:
     shared: SharedRuns | None = None
     independent: float = 1.0
     reach: float = np.inf
+    root: Floats | None = None
+
+    @cached_property
+    def image_factor(self) -> Floats:
+        """(C, C) root of `image` without what all configurations share, which no difference sees."""
+        return _factor(self.image) if self.root is None else self.root
 
     @property
     def score_run_of_mean(self) -> Floats:
@@ -125,7 +131,6 @@ def estimate_variance(
     return Variance(
         estimate=estimate,
         image=image,
-        image_factor=_factor(image),
         run=runs.used,
         run_of_mean=runs.used * in_mean,
         pair_floor=floor,
@@ -161,7 +166,7 @@ def with_fixed_row(variance: Variance, scores_CRn: Floats, fixed_Rn: Floats) -> 
         variance,
         estimate=np.append(variance.estimate, fixed_n.mean()),
         image=image,
-        image_factor=_factor(image),
+        root=None,
         run=np.append(variance.run, common),
         run_of_mean=np.append(variance.run_of_mean, common * variance.in_mean),
         score_runs=replace(runs, used=np.append(runs.used, 0.0)),
