@@ -243,11 +243,7 @@ def _collecting(errors: list[SpecError], where: str) -> Iterator[None]:
 
 
 def check_measured(prepared: Prepared, trainings: Iterable[Training] = ()) -> None:
-    """Refuse models whose speed cannot be measured, and images to be held in memory where they do not fit.
-
-    Args:
-        trainings: what is measured beside that which is planned.
-    """
+    """Refuse planned and other models whose speed cannot be measured, and images that are to fit into memory and do not."""
     items, errors = prepared.plan.items, list[SpecError]()
     measured = [item.settings["training"] for item in items if item.kind == "measure"]
     if measured := measured + [training.model_dump(mode="json") for training in trainings]:

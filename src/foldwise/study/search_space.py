@@ -231,12 +231,8 @@ def find_search_errors(document: Mapping[str, Any]) -> list[Invalid]:
         cure = "Name a setting with a range, such as {batch_size: {low: 8, high: 64, log: true}}."
         holds = "holds one configuration" if space else "is empty"
         errors.append(Invalid(("search", "space"), f"search.space {holds}: there is nothing to search", cure))
-    if (
-        not errors
-        and search.get("halving")
-        and "epochs" not in {*named, *compare}
-        and train.get("epochs") == 1
-    ):
+    once = train.get("epochs") == 1 and "epochs" not in {*named, *compare}
+    if not errors and search.get("halving") and once:
         cure = "Leave halving out, or state train.epochs: 3 or more."
         what = "search.halving tries in a third of the epochs, and train.epochs is 1: nothing would be saved"
         errors.append(Invalid(("search", "halving"), what, cure))
@@ -249,15 +245,9 @@ def _beside_errors(document: Mapping[str, Any]) -> list[Invalid]:
     stated = [key for key in NOT_BESIDE if document.get(key, False) not in (None, False)]
     division = validation if isinstance(validation, dict) else {}
     stated += [f"validate.{key}" for key in ("aa_test", "race") if division.get(key)]
-    return [
-        Invalid(
-            tuple(key.split(".")),
-            f"{key} is asked of fits that are planned before training, and a search chooses them on the way",
-            f"Leave {key} out, {AFTERWARDS.get(key, IN_ANOTHER)}.",
-            at="key",
-        )
-        for key in stated
-    ]
+    what = "{} is asked of fits that are planned before training, and a search chooses them on the way"
+    cures = {key: f"Leave {key} out, {AFTERWARDS.get(key, IN_ANOTHER)}." for key in stated}
+    return [Invalid(tuple(key.split(".")), what.format(key), cures[key], at="key") for key in stated]
 
 
 def _key_errors(key: str, written: Any, stated: set[str]) -> list[Invalid]:

@@ -20,6 +20,7 @@ from foldwise.study.single import Single, document, typed, write_study
 
 if TYPE_CHECKING:
     from foldwise.pipeline.measuring import Speeds
+    from foldwise.study.reading import StudyFile
 
 Target = Annotated[
     Path | None,
@@ -79,46 +80,46 @@ def measure(  # noqa: PLR0913 - each is an option
     from foldwise.pipeline.measuring import Asked, measure_run, measure_study
     from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.runs.folder import RunFolder
-    from foldwise.study.reading import open_study
 
-    if (target is None) != (data is not None and model is not None) or (
-        target is not None and (data or model)
-    ):
-        raise SpecError(
-            "there must be one thing to measure: a study, a run, or --data and --model", cure=EXAMPLES
-        )
-    options = {
-        "batch_sizes": _numbers(batch_sizes),
-        "caches": _names(caches),
-        "precisions": _names(precisions),
-    }
-    asked = Asked(options, tuple(_names(device) or ()), seconds)
+    if (target is None) != bool(data and model) or (target and (data or model)):
+        what = "there must be one thing to measure: a study, a run, or --data and --model"
+        raise SpecError(what, cure=EXAMPLES)
+    names = {"caches": _names(caches), "precisions": _names(precisions)}
+    asked = Asked({"batch_sizes": _numbers(batch_sizes), **names}, tuple(_names(device) or ()), seconds)
+    variants, single = in_order(variant, phantom=phantom, quick=quick), None
+    if data and model:  # neither weights nor what was learned change a speed
+        single = Single(data, model, head, augment=augment, weights="none", freeze=freeze, size=size)
+        out = out or Path("runs") / f"{single.id}-speed"
     with LookProgress(silent=as_json) as progress:
-        if target is not None and target.is_dir():
-            _refuse_beside_run(out, [*set_, *variant])
+        if target and target.is_dir():
+            _refuse_beside_run(out, [*set_, *variants])
             folder = RunFolder.open(target)
             speeds = measure_run(folder, asked, trust_code=trust_code, beat=progress.show)
         else:
-            if target is not None:
-                file = open_study(target, set_, in_order(variant, phantom=phantom, quick=quick))
-            else:
-                assert data is not None
-                assert model is not None
-                # Neither weights nor what was learned change a speed.
-                single = Single(data, model, head, augment=augment, weights="none", freeze=freeze, size=size)
-                out = out or Path("runs") / f"{single.id}-speed"
-                path = RunFolder(out).study_file
-                write_study(document(single, beside=path.parent), path)
-                file = open_study(path, typed=typed(single))
-            run_options = RunOptions(out, fetch=not no_fetch)
-            observer = Silent() if as_json else Terminal()
-            speeds = measure_study(file, asked, run_options, observer, beat=progress.show)
+            file = _study(target, single, out, set_, variants)
+            options, observer = RunOptions(out, fetch=not no_fetch), Silent() if as_json else Terminal()
+            speeds = measure_study(file, asked, options, observer, beat=progress.show)
     files = write_speeds(speeds)
     if as_json:
         print(json.dumps(record(speeds), indent=1))
     else:
         say_speeds(speeds, files)
     speeds.fail_if_none()
+
+
+def _study(
+    path: Path | None, single: Single | None, out: Path | None, changes: list[str], variants: list[str]
+) -> StudyFile:
+    """The study file, or that of a single model, which is written into the folder `out`."""
+    from foldwise.runs.folder import RunFolder
+    from foldwise.study.reading import open_study
+
+    if single is None or out is None:
+        assert path is not None
+        return open_study(path, changes, variants)
+    written = RunFolder(out).study_file
+    write_study(document(single, beside=written.parent), written)
+    return open_study(written, typed=typed(single))
 
 
 def _refuse_beside_run(out: Path | None, changes: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -86,22 +86,21 @@ def front_panel(
         (letters[place.result.id], place) for place in places if place.result.id in {*named} & letters.keys()
     ]
     parts += _letters(lettered, places)
-    rows = [
-        (
-            result.name,
-            letters.get(id),
-            costs[id],
-            result.estimate,
-            result.low,
-            result.high,
-            "yes" if id in members else "no",
-        )
-        for id, result in results.items()
-        if id in costs
-    ]
+    rows = [_numbers(result, letters, costs, members) for id, result in results.items() if id in costs]
     columns = ("configuration", "letter", axis, score.strip("↑↓ "), "low", "high", "on the front")
     numbers = Numbers(columns, rows)
     return drawing(*parts, width=WIDTH, height=HEIGHT, title=f"Score against {axis}", numbers=numbers)
+
+
+def _numbers(
+    result: ConfigurationResult,
+    letters: Mapping[str, str],
+    costs: Mapping[str, float],
+    members: Collection[str],
+) -> tuple[str | float | None, ...]:
+    on_front = "yes" if result.id in members else "no"
+    scored = result.estimate, result.low, result.high
+    return (result.name, letters.get(result.id), costs[result.id], *scored, on_front)
 
 
 def _score_scale(marked: Sequence[ConfigurationResult]) -> Scale:
