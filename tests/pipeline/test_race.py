@@ -1,7 +1,10 @@
 """A race from its first block of fits to the verdict: whoever works on it, in whatever order, however often it is interrupted."""
 
+import csv
 import json
+import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,14 +12,18 @@ from judged import judge
 from races import SKILLS, failing, laid_out, rulings, without_training, write_study
 
 from foldwise.errors import SpecError
+from foldwise.interface.checked import _race
 from foldwise.interface.commands.status import say_status
 from foldwise.interface.observer import say_planned
 from foldwise.judging.judge import verdict_now
 from foldwise.judging.race import look, ruling_on, up_to
 from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.statistics.power import GRADED, Design
+from foldwise.judging.statistics.racing import expected_share
 from foldwise.pipeline.devices import all_settled
 from foldwise.pipeline.preparing import prepare
 from foldwise.pipeline.worker import work
+from foldwise.reporting.report import write_report
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers.packing import FolderState, _State
 from foldwise.runs.racing import Race, looks_of
@@ -382,3 +389,56 @@ def test_a_metric_that_cannot_be_tested_rules_nothing_out(tmp_path):
     few = Race("race-x", ((0, 1),), 0.01)  # fewer than ten positives in two folds
     ruling = ruling_on(study, rows, few)
     assert ruling.out == {} or up_to(rows, (0, 1)).num_having[1] >= 10
+
+
+def foretold(path, seconds, changes=()):
+    """What `foldwise check` says of a race, where a fit takes so long."""
+    prepared = prepare(open_study(path, changes))
+    costs = SimpleNamespace(
+        of={row.id: SimpleNamespace(seconds_per_fit=seconds) for row in prepared.configurations}
+    )
+    return _race(prepared, costs)
+
+
+def test_a_check_says_what_a_race_spares_and_offers_one_where_that_is_much(tmp_path):
+    path, off = write_study(tmp_path, folds=5, repeats=3), "validate.race=false"
+    many = ["data.phantom.images=600"]
+    offered = foretold(path, 600, [*many, off])
+    assert offered.startswith(
+        "validate: {race: true} would train what is shown not to be best no further. That spares about"
+    )
+    assert "of 15 h of training" in offered
+    assert offered.endswith("and next to nothing where all are alike. The verdict is as sure.")
+    assert foretold(path, 600, many).startswith("it spares about")
+    assert foretold(path, 1, [*many, off]) is None  # minutes in all
+    assert foretold(path, 600, [off]) is None  # so few images show nothing early
+    assert "it is expected to spare nothing where configurations lie evenly" in foretold(path, 600)
+    assert foretold(path, 600, [*many, off, "judge.metric=log_loss"]) is None  # of which no scale is known
+    assert foretold(path, 600, [*many, off, "compare.optimizer=[adam, sgd]"]) is None
+
+
+def test_more_is_foretold_where_more_can_be_seen():
+    looks, alpha = [(0, 1), (0, 2), (0, 4), (1, 4)], 0.0025
+    shares = [
+        expected_share(GRADED, Design(n, 5, 3, 24), looks, [n * (k + 1) // 5 for k in range(5)], alpha=alpha)
+        for n in (40, 300, 3000)
+    ]
+    assert 0 <= shares[0] < shares[1] < shares[2] < 0.75
+
+
+def test_report_and_tables_show_who_was_ruled_out_early_without_a_rank(raced):
+    verdict = judge(raced)
+    write_report(raced)
+    page = raced.report.read_text(encoding="utf-8")
+    early = [row for row in verdict["configurations"] if row["verdict"] == EARLY]
+    assert page.count("↓ ruled out early</b>") == len(early) + 1  # and in the words above the table
+    board = page.partition('id="board"')[2].partition("</table>")[0]
+    assert len(re.findall(r'<td class="num place" data-value="\d+"></td>', board)) == len(early)
+    assert f"{early[0]['num_done']} of 10 fits" in board
+    section = page.partition('<section id="race">')[2].partition("</section>")[0]
+    assert verdict["race"]["sentence"] in section
+    assert all(row["name"] in section for row in early)
+    with raced.results.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["verdict"] == EARLY]
+    assert [row["num_spared"] for row in rows] == [str(row["num_spared"]) for row in early]
+    assert all(row["could_be_best"] in ("False", "0", "false") for row in rows)

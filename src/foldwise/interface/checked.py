@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 WIDTH_OF_NUMBERS = 34  # columns that the numbers of the table of configurations take
 MAX_NAMES = 10  # of classes in a line
-WORTH_A_RACE_S = (
-    1200.0  # of training: workers wait for each other at every look, and of less there is little to spare
-)
+# Of training: workers wait for each other at every look, and of less there is little to spare.
+WORTH_A_RACE_S = 1200.0
+WORTH_SAYING_S = 300.0
+HARDLY_ANY = 0.01
 
 
 def say_findings(out: Console, findings: tuple[Finding, ...]) -> None:
@@ -72,37 +73,42 @@ def say_check(prepared: Prepared, costs: Costs, *, workers: int, brief: bool = F
 
 def _race(prepared: Prepared, costs: Costs) -> str | None:
     """What a race would spare, or that of the study; None where there is too little to be spared, or nothing is known."""
+    from foldwise.judging.statistics.racing import SPREAD
+
+    fits, is_asked = (
+        [item for item in prepared.plan.items if item.kind == "fit"],
+        prepared.plan.race is not None,
+    )
+    seconds = sum(costs.of[fit.settings["configuration"]].seconds_per_fit for fit in fits)
+    share = _share_spared(prepared) if is_asked or seconds >= WORTH_A_RACE_S else None
+    if share is None:
+        return None
+    even = f"where configurations lie evenly from the best down to {SPREAD:g} below it"
+    spares = f"spares about {duration(share * seconds)} of {duration(seconds)} of training {even}, and next to nothing where all are alike"
+    if share < HARDLY_ANY:
+        few = "with so few images and runs only what lies farther behind is ruled out early"
+        return f"it is expected to spare nothing {even}: {few}." if is_asked else None
+    if is_asked:
+        return f"it {spares}."
+    offered = "validate: {race: true} would train what is shown not to be best no further"
+    return f"{offered}. That {spares}. The verdict is as sure." if share * seconds >= WORTH_SAYING_S else None
+
+
+def _share_spared(prepared: Prepared) -> float | None:
+    """The share of fits that a race is expected to spare; None where there can be none, or nothing is known beforehand."""
     from foldwise.judging.statistics.power import Data, planned
-    from foldwise.judging.statistics.racing import SPREAD, expected_share
+    from foldwise.judging.statistics.racing import expected_share
     from foldwise.pipeline.preparing import units_tested
     from foldwise.runs.racing import ALWAYS_LEFT, SHARE_OF_ALPHA, looks_of
 
     study, splits, groups = prepared.study, prepared.splits, prepared.audit.groups
-    fits = [item for item in prepared.plan.items if item.kind == "fit"]
-    seconds = sum(costs.of[fit.settings["configuration"]].seconds_per_fit for fit in fits)
-    units = units_tested(splits, groups)
-    looks, number = looks_of(units, study.validate_.repeats), len(prepared.configurations)
-    if (
-        study.search
-        or number <= ALWAYS_LEFT
-        or not looks
-        or (seconds < WORTH_A_RACE_S and prepared.plan.race is None)
-    ):
+    units, number = units_tested(splits, groups), len(prepared.configurations)
+    looks = looks_of(units, study.validate_.repeats)
+    data = Data.tested(prepared.dataset, groups, splits)
+    assumed = planned(study, data, num_configurations=number, folds=len(units))
+    if study.search or number <= ALWAYS_LEFT or not looks or assumed is None:
         return None
-    assumed = planned(
-        study, Data.tested(prepared.dataset, groups, splits), num_configurations=number, folds=len(units)
-    )
-    if assumed is None:
-        return None
-    share = expected_share(*assumed, looks, units, alpha=study.judge.alpha * SHARE_OF_ALPHA / len(looks))
-    spared = f"about {duration(share * seconds)} of {duration(seconds)} of training"
-    even = f"where configurations lie evenly from the best down to {SPREAD:g} below it"
-    alike = "next to nothing where all are alike. The verdict is as sure"
-    if prepared.plan.race is not None:
-        return f"looks at {count(len(looks), 'point')} on the way are expected to spare {spared} {even}, and {alike}."
-    if share * seconds < WORTH_A_RACE_S / 4:
-        return None
-    return f"validate: {{race: true}} would train what is shown not to be best no further. That spares {spared} {even}, and {alike}."
+    return expected_share(*assumed, looks, units, alpha=study.judge.alpha * SHARE_OF_ALPHA / len(looks))
 
 
 def _foreseen(prepared: Prepared) -> str | None:

@@ -111,23 +111,18 @@ class Agendas:
     def now(self) -> Agenda:
         """What is left of the plan as it is now; one call of the file system where it is as it was."""
         agenda, version = self._agenda, self.folder.plan_version()
-        if agenda and (self._fixed is agenda.plan or version == self._version) and not agenda.plan.grows:
+        if agenda and (self._fixed is agenda.plan or version == self._version) and not agenda.plan.searches:
             return agenda
         plan = self._fixed
         if plan is None or plan.grows:
             plan = self.folder.load_plan()
-        if agenda is None or version != self._version or _growth(plan) != _growth(agenda.plan):
+        if agenda is None or version != self._version or plan.searches != agenda.plan.searches:
             waits = () if self._elsewhere else waiting_here(plan)
             lane, device = self._lane, self._device
             theirs = [item.id for item in plan.items if lane and lane_of(item, device) != lane]
             self._agenda = agenda = Agenda(self.folder, plan, waits, theirs=theirs, share=self._share)
         self._version = version
         return agenda
-
-
-def _growth(plan: Plan) -> object:
-    """What is another once a plan has grown."""
-    return plan.searches, plan.race and plan.race.rulings
 
 
 BYTES_PER_NUMBER = 4

@@ -27,7 +27,7 @@ from foldwise.learning.job import Job, Superseded
 from foldwise.pipeline.devices import Agendas
 from foldwise.pipeline.mending import Mending, files_of
 from foldwise.processes import host
-from foldwise.runs.agenda import DRIVER_SHARE, rest_s
+from foldwise.runs.agenda import DRIVER_SHARE, Agenda, rest_s
 from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item, failure, label
@@ -177,9 +177,10 @@ def _throttled(folder: RunFolder, lease: Lease | None) -> Beat:
 def code_named(folder: RunFolder) -> frozenset[str]:
     """The own code that the items of a run folder name."""
     plan = folder.load_plan()
-    # Of a search also the code that is named in its space, as the items that need it may come later.
+    # Of a search also the code that is named in its space, as the items that need it may come later; so may those of a race.
     space = folder.load_study().search if plan.searches else None
-    return own_names([space and space.model_dump(mode="json"), *(item.settings for item in plan.items)])
+    items = (*plan.items, *(plan.race.later if plan.race else ()))
+    return own_names([space and space.model_dump(mode="json"), *(item.settings for item in items)])
 
 
 def work(
@@ -235,8 +236,8 @@ def _do_next(folder: RunFolder, agendas: Agendas, device: str, log: Callable[[st
     """Do the first item whose lease is to be had; how many were done, and None where nothing is left to do."""
     agenda = agendas.now()
     agenda.look()
-    if not agenda.has_free and agenda.plan.num_to_come and (advance(folder) or look(folder)):
-        agenda = agendas.now()  # whoever has nothing to do asks the searches, or the race, for more
+    if not agenda.has_free and agenda.plan.num_to_come and _grown(folder, agenda):
+        agenda = agendas.now()
         agenda.look()
     alone = crowded(folder)
     for item in agenda.choices():
@@ -260,6 +261,14 @@ def _do_next(folder: RunFolder, agendas: Agendas, device: str, log: Callable[[st
         if folder.result(item.id) is not None:
             agenda.settled(item)
     return None if agenda.is_done(now=True) else 0
+
+
+def _grown(folder: RunFolder, agenda: Agenda) -> bool:
+    """Whether there is more to do now: whoever has nothing to do asks the searches, or has a race look at its fits."""
+    items = agenda.plan.items
+    if agenda.plan.race is None:
+        return advance(folder)
+    return not any(items[index].kind == "fit" for index in agenda.left) and look(folder)
 
 
 def _do_leased(

@@ -121,12 +121,13 @@ class RunFolder(RunPaths):
         return with_proposals(plan, self.proposals) if plan.grows else plan
 
     def plan_version(self) -> tuple[int, ...]:
-        """What is another once the plan was written anew; nothing where there is none."""
+        """What is another once the plan was written anew, or a race has ruled; nothing where there is none."""
         try:
             about = self.plan.stat()
         except OSError:
             return ()
-        return about.st_size, about.st_mtime_ns, about.st_ctime_ns
+        rulings = sum(1 for _ in (self.root / "search").glob("race-*/*.json"))
+        return about.st_size, about.st_mtime_ns, about.st_ctime_ns, rulings
 
     def result(self, item_id: str) -> dict[str, Any] | None:
         """The committed result of an item; None while there is none. Not to be changed: it is remembered.

@@ -189,7 +189,7 @@ class Packing:
 
     def _plan(self) -> Plan:
         now = self.folder.plan_version()
-        if self.plan is None or now != self.planned or self.plan.grows:
+        if self.plan is None or now != self.planned or self.plan.searches:  # of which the plan grows
             self.plan, self.planned = self.folder.load_plan(), now
         return self.plan
 

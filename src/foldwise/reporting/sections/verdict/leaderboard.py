@@ -135,6 +135,8 @@ def _row(position: int, configuration: ConfigurationResult, drawn: Any, data: Re
     missing, made = configuration.num_done < planned, "fits" if data.task else "scores"
     return {
         "place": position,
+        # Who was not trained in full has a place in the list and none in the ranking.
+        "ranked": verdict != "ruled out early",
         "id": configuration.id,
         "name": configuration.name,
         "levels": configuration.levels,
