@@ -110,6 +110,14 @@ def test_every_format_gives_what_foldwise_gives(tmp_path, format, model, task):
     np.testing.assert_allclose(run(other), handover.networks(other), atol=2e-6)
 
 
+def test_the_script_resizes_and_so_takes_images_of_any_size_where_the_graph_need_not(tmp_path):
+    winner = winner_of("timm:test_vit", "multiclass_classification")
+    winner.model.resized = True
+    graph, script = write_formats(handover_of(winner, [images(2, 3, 64, 64)]), ["script"], tmp_path)
+    assert (graph.refusal, script.refusal) == ("", "")
+    assert (graph.any_size, script.any_size) == (False, True)
+
+
 @pytest.mark.parametrize(("model", "task"), EVERY)
 def test_every_network_is_traced_for_images_of_any_size(tmp_path, model, task):
     handover = handover_of(winner_of(model, task), [images(2, 3, 64, 64)])

@@ -13,9 +13,10 @@ import foldwise
 from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface import cli
 from foldwise.learning.export import exporters, writing
+from foldwise.learning.export.weights_licence import WeightsLicence
 from foldwise.learning.runtimes import is_kept
 from foldwise.pipeline.exporting import ExportOptions, export
-from foldwise.pipeline.model_card import plain
+from foldwise.pipeline.model_card import CardFacts, model_card, plain
 from foldwise.sealed import read_json, verified
 
 STUDY = """
@@ -195,3 +196,23 @@ def test_images_are_decoded_anew_where_the_cache_is_gone(run, tmp_path, monkeypa
     monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path / "other"))
     given = export(run, tmp_path / "out", ExportOptions(("torchscript",)))
     assert given.exported[0].comparison.images == 12
+
+
+def test_the_card_counts_images_by_class_and_warns_of_weights():
+    saved = {
+        "task": "multilabel_classification", "classes": ["a|b", "c"], "num_channels": 2, "dtype": "uint16", "size_hw": [4, 6],
+        "resized": True, "training": {"model": {"name": "conv", "options": {"width": 2}}},
+    }  # fmt: skip
+    cases = [{"labels": labels, "group": "", "width": "6", "height": "4"} for labels in ("0", "0 1", "", "0")]
+    about = {"foldwise": "1", "study": "s", "study_digest": "d"}
+    weights = WeightsLicence("imagenet weights x", "cc-by-nc-4.0", "Not for any use.")
+    facts = CardFacts(
+        "t", {"members": [{"model": saved}], "caution": "It is bad."}, about, None, cases, {}, weights
+    )
+    card = model_card(facts)
+    for words in (
+        "- 4 images\n", "- a\\|b: 3 images\n- c: 1 image\n", "of 2 channels of uint16 values as their files hold them, resized to 6 × 4",
+        "Imagenet weights x. Licence: cc-by-nc-4.0.", "**Not for any use.**", "- **Anything: It is bad.**", "Authors: not stated.",
+        "Not known: the model came without a verdict.", "It is one network, conv (width 2).",
+    ):  # fmt: skip
+        assert words in card

@@ -79,11 +79,12 @@ def commands(own):
         "by hand": ("work", "runs/own", own.id),
         "predict": ("predict", "runs/own", "new/images", "--out", "out"),
         "model": ("predict", "runs/own/winner", "new/images", "--out", "out"),
+        "export": ("export", "runs/own", "--format", "torchscript", "--out", "out"),
         "look": ("look", "runs/own", "--fit", own.id, "--epochs", "2", "--points", "5", "--directions", "1", "--images", "2"),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["work", "by hand", "predict", "model", "look"])
+@pytest.mark.parametrize("name", ["work", "by hand", "predict", "model", "export", "look"])
 def test_own_code_of_a_folder_is_run_only_where_the_user_says_so(foreign, name):
     root, own = foreign
     if name in ("work", "by hand"):
@@ -93,7 +94,9 @@ def test_own_code_of_a_folder_is_run_only_where_the_user_says_so(foreign, name):
     assert f"{OUTSIDE} {root / 'mine.py'}" in refused
     assert "add --trust-code (in Python: trust_code=True)" in refused
     assert not (root / "was_run").exists()
-    trusted = None if name in ("predict", "model") else 0  # the weights are those of the other network
+    trusted = (
+        None if name in ("predict", "model", "export") else 0
+    )  # the weights are those of the other network
     foldwise(*command, "--trust-code", cwd=root, code=5 if trusted is None else 0)
     assert (root / "was_run").exists()
 

@@ -65,7 +65,7 @@ def model_card(facts: CardFacts, exported: Sequence[Exported] = ()) -> str:
     parts = [
         [f"# {plain(facts.title)}", "", *_what(facts.model, facts.about)],
         ["## How well it does", "", *_score(facts.model.get("answer"), facts.verdict)],
-        ["## What it was made of", "", *_data(facts.cases, facts.audit, facts.verdict)],
+        ["## What it was made of", "", *_data(facts)],
         ["## Weights it began with", "", *_weights(facts.weights)],
         ["## What it must not be used for", "", *_limits(facts.model, facts.verdict)],
         *([["## Formats, and their proof", "", *_formats(exported)]] if exported else []),
@@ -130,9 +130,8 @@ def _score(answer: Mapping[str, Any] | None, verdict: Verdict | None) -> Iterato
     )
 
 
-def _data(
-    cases: Sequence[Mapping[str, str]], audit: Mapping[str, Any], verdict: Verdict | None
-) -> Iterator[str]:
+def _data(facts: CardFacts) -> Iterator[str]:
+    cases, audit, verdict = facts.cases, facts.audit, facts.verdict
     if not cases:
         yield "Not known: the model came without its run."
         return
@@ -142,9 +141,10 @@ def _data(
     sizes = Counter(f"{row['width']} × {row['height']}" for row in cases)
     listed = ", ".join(f"{size} ({number})" for size, number in sizes.most_common(4))
     yield f"- sizes in pixels: {listed}{' and others' if len(sizes) > 4 else ''}"
-    labels = Counter(label for row in cases for label in row["labels"].split(";") if label)
-    for label, number in labels.most_common(MAX_CLASSES):
-        yield f"- {plain(label.strip())}: {count(number, 'image')}"
+    classes = facts.model["members"][0]["model"]["classes"]
+    labels = Counter(int(label) for row in cases for label in row["labels"].split())
+    for label, number in sorted(labels.items())[:MAX_CLASSES]:
+        yield f"- {plain(classes[label])}: {count(number, 'image')}"
     source = audit.get("source") or {}
     for key, words in (("title", "source"), ("citation", "citation"), ("licence", "licence of the images")):
         if source.get(key):

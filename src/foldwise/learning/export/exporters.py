@@ -35,6 +35,7 @@ class Exporter:
         run: the file in the folder as a callable from images to probabilities, by what its readers run it with.
         modules: what has to be installed.
         made_of: formats that come before it.
+        resizes: whether it brings images to the size of the model itself.
         asks: attributes of `Handover` that have to be there, with the option that brings them.
     """
 
@@ -44,6 +45,7 @@ class Exporter:
     run: Callable[[Path, int], Predictor]
     modules: tuple[str, ...] = ()
     made_of: tuple[str, ...] = ()
+    resizes: bool = False
     asks: Mapping[str, str] = field(default_factory=dict)
 
     def lacks(self, handover: Handover) -> list[str]:
@@ -125,6 +127,7 @@ EXPORTERS: dict[str, Exporter] = {
         _run_script,
         ("onnxruntime",),
         made_of=("onnx",),
+        resizes=True,
     ),
     "torchscript": Exporter(
         TORCHSCRIPT,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.data.formats.pixels import resize_image
 from foldwise.errors import FoldwiseError
 from foldwise.learning.export.exporters import EXPORTERS, Exporter
 from foldwise.learning.export.handover import Handover
@@ -83,7 +84,7 @@ def _written(name: str, row: Exporter, handover: Handover, folder: Path) -> Expo
             scores, scores[:1] * len(scores), atol=MAX_SCORE_DIFFERENCE, equal_nan=True
         )
         if equal:
-            any_size = _takes_any_size(run, handover)
+            any_size = _takes_any_size(row, run, handover)
             handover.any_size[row.file] = any_size
             return Exported(name, row.file, row.title, comparison, any_size, scores)
         refusal = f"it differs from foldwise: {comparison.sentence()}" + (
@@ -102,11 +103,15 @@ def _written(name: str, row: Exporter, handover: Handover, folder: Path) -> Expo
     return Exported(name, row.file, row.title, comparison, scores=scores, refusal=refusal)
 
 
-def _takes_any_size(run: Predictor, handover: Handover) -> bool:
+def _takes_any_size(row: Exporter, run: Predictor, handover: Handover) -> bool:
     """Whether an exported model gives what foldwise gives for images of other sizes, too."""
-    others = of_other_sizes(handover.batches[0])
+    model, others = handover.winner.model, of_other_sizes(handover.batches[0])
+    fed = others
+    if row.resizes and model.resized and model.size_hw:
+        size_hw = model.size_hw
+        fed = [np.stack([resize_image(image, size_hw) for image in batch]) for batch in others]
     try:
-        wanted = [handover.networks(one) for one in others]
-        return compared([run(one) for one in others], wanted, several=handover.ensemble.several).is_equal
+        wanted = [handover.networks(batch) for batch in fed]
+        return compared([run(batch) for batch in others], wanted, several=handover.ensemble.several).is_equal
     except Exception:  # whatever a network of one size, or a program, says to another
         return False
