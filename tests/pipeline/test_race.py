@@ -24,6 +24,7 @@ from foldwise.pipeline.devices import all_settled
 from foldwise.pipeline.preparing import prepare
 from foldwise.pipeline.worker import work
 from foldwise.reporting.report import write_report
+from foldwise.runs.agenda import Agenda
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers.packing import FolderState, _State
 from foldwise.runs.racing import Race, looks_of
@@ -308,6 +309,7 @@ def test_in_the_middle_what_is_ruled_out_is_said_and_nobody_has_won(tmp_path, ca
     early = [row for row in verdict["configurations"] if row["verdict"] == EARLY]
     assert early
     assert all(row["estimate"] is not None and row["low"] is not None for row in early)
+    assert verdict["configurations"][-len(early) :] == early  # after those that still race
     assert verdict["num_planned"] == NUM_FITS - verdict["race"]["num_spared"] > verdict["num_done"]
     say_status(folder)
     said = capsys.readouterr().out
@@ -321,6 +323,27 @@ def test_what_a_race_will_release_counts_as_work_for_which_workers_are_kept(tmp_
     outcomes = {item.id: {"status": "done"} for item in plan.items}
     assert plan.coming(()) == []
     assert _State.of(plan, "cuda", {}, FolderState(outcomes, {}, {}, {})).left["accelerator"] == 48
+
+
+def test_who_lacks_a_device_ends_where_a_look_needs_fits_of_others(tmp_path):
+    folder = laid_out(write_study(tmp_path), tmp_path / "run")
+    plan = folder.load_plan()
+    theirs = {item.id for item in plan.items if rate_of(item) == 0.001}
+    agenda = Agenda(folder, plan, waits=theirs)
+    agenda.look(now=True)
+    assert not agenda.is_done()
+    for item in plan.items:
+        if item.id not in theirs:
+            _commit(folder, item)
+    agenda.look(now=True)
+    assert agenda.is_done()
+    assert not look(folder)
+    for item in plan.items:
+        if item.id in theirs:
+            _commit(folder, item)
+    agenda.look(now=True)
+    assert not agenda.is_done()  # now there is something to look at
+    assert look(folder)
 
 
 def test_an_edit_of_what_is_judged_is_ruled_on_anew_and_trains_nothing_twice(raced, tmp_path):

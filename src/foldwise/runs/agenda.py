@@ -123,10 +123,16 @@ class Agenda:
     def is_done(self, *, now: bool = False) -> bool:
         """Whether nothing is left, nor to come, as far as we know; `now` lists once more, unless that takes long."""
         # Without that, what was put away meanwhile is missed: whoever puts an item away does it, too.
-        if self.plan.num_to_come:
+        if self.plan.num_to_come and not self._others_come_first():
             return False
         self.look(now=now and not self.left and not self._is_sure and self._took < SURE_S)
         return not self.left
+
+    def _others_come_first(self) -> bool:
+        """Whether nothing comes before others have done what is left to them: a race looks at all fits of a block."""
+        return self.plan.race is not None and any(
+            item.id in self.waits and index not in self._numbers for index, item in enumerate(self.plan.items)
+        )
 
     @property
     def has_free(self) -> bool:

@@ -51,7 +51,7 @@ def configuration_results(
 ) -> tuple[ConfigurationResult, ...]:
     """One result per configuration: those that can be compared, best first, then the others, the most complete first.
 
-    Those that were ruled out `early` are described by what they have, the better first of those with as many fits.
+    Those that were ruled out `early` are described by what they have, after others with as many fits and the better first.
     """
     ranked = [rows.by_id[id] for id in judgement.comparable]
     rest = [configuration for id, configuration in rows.by_id.items() if id not in judgement.comparable]
@@ -61,7 +61,7 @@ def configuration_results(
         for own, _ in early.values()
         for place, id in enumerate(best_first(own.scored, own.scored, own.metric))
     }
-    rest.sort(key=lambda row: (row.id not in early, -len(rows.done(row.id)), in_order.get(row.id, 0)))
+    rest.sort(key=lambda row: (-len(rows.done(row.id)), row.id in early, in_order.get(row.id, 0)))
     return tuple(
         _result(rows, judgement, configuration, costs[configuration.id], early.get(configuration.id))
         for configuration in (*ranked, *rest)
