@@ -57,7 +57,7 @@ def _row(name: str, task: str, model: str, side: int, batch: int, *, rounds: int
     ).eval()
     mean, std = (tuple(255 * value for value in part) for part in (IMAGENET_MEAN, IMAGENET_STD))
     saved = SimpleNamespace(
-        task=task, classes=("a", "b", "c"), training=SimpleNamespace(precision="fp32"), encoder_from=None,
+        task=task, classes=("a", "b", "c"), training=SimpleNamespace(precision="fp32", model=SimpleNamespace(name=model)), encoder_from=None,
         normalization=Normalization("fixed", mean, std, "uint8"),
     )  # fmt: skip
     winner: Any = SimpleNamespace(model=saved, members=(SimpleNamespace(model=saved, network=network),))

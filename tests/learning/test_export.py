@@ -30,7 +30,7 @@ from foldwise.learning.predict import predict_images
 from foldwise.learning.runtimes import TorchRuntime
 from foldwise.metrics.table import METRICS
 from foldwise.sealed import read_table
-from foldwise.study.training import Training
+from foldwise.study.training import Choice, Training
 
 CPU = torch.device("cpu")
 ABOUT = {
@@ -59,7 +59,7 @@ def images(*shape, seed=0, dtype=np.uint8):
 def winner_of(model, task, num_channels=3, size=64):
     networks = [network(model, task, in_channels=num_channels, seed=seed).eval() for seed in (0, 1)]
     saved = SimpleNamespace(
-        task=task, classes=("a b", "b", "ü", "<d>"), training=SimpleNamespace(precision="fp32"), encoder_from=None,
+        task=task, classes=("a b", "b", "ü", "<d>"), training=SimpleNamespace(precision="fp32", model=Choice(name=model)), encoder_from=None,
         normalization=Normalization("fixed", (90.0,) * num_channels, (60.0,) * num_channels, "uint8"),
         num_channels=num_channels, size_hw=(size, size), resized=False, dtype="uint8",
     )  # fmt: skip

@@ -12,17 +12,19 @@ from networks_to_try import EVERY, network
 from PIL import Image
 
 from foldwise.data.batches.normalize import Normalization
-from foldwise.errors import MissingExtra, SpecError
+from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.learning import runtimes as module
 from foldwise.learning.checkpoints.saved import load_winner
 from foldwise.learning.checkpoints.winner import GRAPH, digest_of_networks, make_winner
 from foldwise.learning.export.graph import Ensemble
 from foldwise.learning.export.onnx_file import write_graph
 from foldwise.learning.export.proof import compared
+from foldwise.learning.export.torchscript import run_torchscript, write_torchscript
 from foldwise.learning.networks.network import Classifier
 from foldwise.learning.predict import predict_images
 from foldwise.learning.runtimes import GraphRuntime, TorchRuntime, is_kept, pick_runtime
 from foldwise.sealed import read_table, seal
+from foldwise.study.training import Choice
 
 CPU = torch.device("cpu")
 BY_CHANNEL = Normalization("fixed", (90.0, 100.0, 110.0), (50.0, 60.0, 70.0), "uint8")
@@ -33,9 +35,9 @@ def images(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
-def winner_of(networks, task, normalization=BY_CHANNEL, encoder_from=None):
+def winner_of(networks, task, normalization=BY_CHANNEL, encoder_from=None, name="conv"):
     """A winner without files."""
-    training = SimpleNamespace(precision="fp32")
+    training = SimpleNamespace(precision="fp32", model=Choice(name=name))
     model = SimpleNamespace(
         task=task,
         classes=tuple("abcd"),
@@ -282,3 +284,34 @@ def test_predictions_say_what_answered(tmp_path):
         assert record["runtime"].startswith(runtime)
         assert (record["images"], record["winner"]) == (20, digest_of_networks(folder))
     np.testing.assert_allclose(out["torch"], out["onnxruntime"], atol=2e-6)
+
+
+class Branching(torch.nn.Module):
+    """Whether an image is bright decides by its values."""
+
+    def __init__(self, by_value):
+        super().__init__()
+        self.conv, self.by_value, self.multiple = torch.nn.Conv2d(3, 4, 3, padding=1), by_value, 1
+
+    def forward(self, x):
+        logits = self.conv(x)
+        return -logits if self.by_value and float(x.mean()) > 0 else logits
+
+
+def test_own_code_is_written_as_a_graph_unless_it_decides_by_values(tmp_path):
+    torch.manual_seed(0)
+    raw = images(2, 3, 32, 32)
+    for by_value in (False, True):
+        winner = winner_of([Branching(by_value)], "multiclass_segmentation", name="mine:net")
+        asked, ensemble = TorchRuntime(winner, CPU), Ensemble(winner)
+        if by_value:
+            with pytest.raises(RunError, match="cannot be written as a graph"):
+                write_graph(ensemble, raw, tmp_path / "a.onnx", asked, threads=1, about={})
+            with pytest.raises(RunError, match="the network decides by sizes or values"):
+                write_torchscript(ensemble, raw, tmp_path / "a.pt")
+            continue
+        graph = write_graph(ensemble, raw, tmp_path / "a.onnx", asked, threads=1, about={})
+        write_torchscript(ensemble, raw, tmp_path / "a.pt")
+        other = images(3, 3, 21, 40)
+        np.testing.assert_allclose(graph(other), asked(other), atol=2e-6)
+        np.testing.assert_allclose(run_torchscript(tmp_path / "a.pt")(other), asked(other), atol=2e-6)

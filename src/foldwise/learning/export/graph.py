@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from foldwise.data.batches.normalize import SMALLEST_STD, WHITE, Normalization, normalized
 from foldwise.learning.networks.network import Classifier
 from foldwise.learning.training.scoring import probabilities
+from foldwise.study.own_code import is_own
 
 if TYPE_CHECKING:
     from foldwise.learning.checkpoints.saved import Member, Winner
@@ -48,12 +49,16 @@ class Ensemble(nn.Module):
     """Images (N, C, H, W), float32 in the values of their files, to probabilities (N, K) or (N, K, H, W), float32.
 
     What members share is done once: the normalisation, and the encoder that was frozen for all folds.
+
+    Attributes:
+        is_own: whether the networks are a user's own code, which may decide by values, as those of libraries do not.
     """
 
     def __init__(self, winner: Winner) -> None:
         super().__init__()
         self.task = winner.model.task
         self.by_pixel, self.several = self.task.endswith("segmentation"), self.task.startswith("multilabel")
+        self.is_own = is_own(winner.model.training.model.name)
         self.normalizations, self.bodies, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         self.of_normalization: list[int] = []  # which one each body takes
         self.of_body: list[int] = []  # and which body each head

@@ -71,13 +71,21 @@ def _takes_any_size(model: OnnxModel, networks: Predictor, images_NCHW: np.ndarr
 def _write(
     ensemble: Ensemble, example: torch.Tensor, path: Path, *, any_size: bool, about: Mapping[str, str]
 ) -> None:
-    """Trace it, in 0.1 to 1 s a network; what cannot be traced is captured as a program, in 5 to 20 s, which can follow more."""
+    """Trace it, in 0.1 to 1 s a network; what cannot be traced is captured as a program, in 5 to 20 s, which can follow more.
+
+    So is a user's own code: a trace takes the branches that the example takes, and a program refuses to guess.
+    """
     onnx = need("onnx", EXTRA)
     axes = {0: "batch"} | ({2: "height", 3: "width"} if any_size else {})
     with quietly(), in_plain_operations(), torch.no_grad():
         try:
-            _trace(ensemble, example, path, axes)
+            if ensemble.is_own:
+                _capture(ensemble, example, path, axes)
+            else:
+                _trace(ensemble, example, path, axes)
         except Exception:  # operations that tracing has no word for, and whatever else
+            if ensemble.is_own:
+                raise
             _capture(ensemble, example, path, axes)
     model = onnx.load(str(path))
     for name, text in about.items():
