@@ -81,3 +81,14 @@ def test_without_a_home_it_is_said_that_there_is_no_place_for_the_cache(monkeypa
 def test_a_home_that_nobody_has_is_left_as_it_was_written():
     assert from_home("~nobody.at.all/x") == Path("~nobody.at.all/x")
     assert from_home("~/x") == Path.home() / "x"
+
+
+def test_a_check_that_imports_torch_prints_nothing_to_standard_error(tmp_path):
+    """Compilers that torch brings print a page where garbage is left to them as Python ends."""
+    (tmp_path / "study.yaml").write_text(
+        "study: quiet\ndata: {phantom: {kind: gels, images: 12, size: 32}, channels: gray}\n"
+        'train: {model: "timm:test_resnet", epochs: 1}\nvalidate: {folds: 2}\n'
+    )
+    command = [sys.executable, "-m", "foldwise", "check", "study.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -83,7 +83,10 @@ def main() -> NoReturn:
     """The command `foldwise`: runs it, and turns every error of ours into its message and exit code."""
     _open_streams()
     code = _written(_code_of_commands())
-    gc.freeze()  # the last look for garbage, as Python ends, took half a second where a plan is large
+    # The last look for garbage, as Python ends, takes half a second where a plan is large. Compilers that torch brings
+    # print a page about what they then still hold, so that it is spared only where there is none.
+    if "torch" not in sys.modules:
+        gc.freeze()
     sys.exit(code)
 
 
