@@ -15,7 +15,7 @@ from benchmarks.validation.designs import FOLDS, Sample
 from benchmarks.validation.judgements import sample_folds, scored
 from foldwise.judging.statistics.draws import DRAWS
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.racing import Look, ruled_out
+from foldwise.judging.statistics.racing import InterimScores, ruled_out
 from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.runs.racing import ALWAYS_LEFT, SHARE_OF_ALPHA, looks_of
 
@@ -108,7 +108,7 @@ def raced(sample: Sample) -> dict[str, float]:
         part, folds = values[left][:, : repeat + 1, seen], folds_RG[: repeat + 1, seen]
         # One image more or less moves a mean of fewer by more.
         floor = (step * len(seen) / seen.sum()) ** 2 / (repeat + 1)
-        look = Look(part, folds, FOLDS, floor, sample.metric.oriented_bounds)
+        look = InterimScores(part, folds, FOLDS, floor, sample.metric.oriented_bounds)
         out = ruled_out(look, alpha=ALPHA * SHARE_OF_ALPHA / len(looks), least_left=ALWAYS_LEFT, most=DRAWS)
         spared += len(out) * (REPEATS * FOLDS - (repeat * FOLDS + fold + 1))
         left = np.delete(left, list(out))

@@ -185,8 +185,8 @@ def texts_of(record: str, keys: Iterable[str]) -> dict[str, str | None] | None:
             return None
         texts: dict[str, str | None] = {}
         for key in keys:
-            _, found, after = data.partition(b'\n "%s": ' % key.encode())
-            texts[key] = json.loads(after.partition(b"\n")[0].rstrip(b",")) if found else None
+            _, key_there, after = data.partition(b'\n "%s": ' % key.encode())
+            texts[key] = json.loads(after.partition(b"\n")[0].rstrip(b",")) if key_there else None
         files = data.partition(b'\n "files": ')[2].decode()
         beside = json.JSONDecoder().raw_decode(files)[0].items()
         folder = record.rpartition(os.sep)[0]

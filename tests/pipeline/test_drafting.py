@@ -69,7 +69,10 @@ def test_masks_get_networks_of_masks_and_a_shallow_baseline(tmp_path):
 
 
 def test_a_pretrained_encoder_is_compared_frozen_and_tuned_where_weights_can_be_had(tmp_path, monkeypatch):
-    root, chosen = classes(tmp_path / "set"), weights.Pretrained("ResNet-18", "resnet18", "resnet18", "none")
+    root, chosen = (
+        classes(tmp_path / "set"),
+        weights.PretrainedEncoder("ResNet-18", "resnet18", "resnet18", "none"),
+    )
     monkeypatch.setattr(weights, "pretrained_here", lambda: chosen)
     study = open_study(drafted(tmp_path, root).path).study
     assert levels(study) == ["small from scratch", "ResNet-18 frozen", "ResNet-18 tuned"]
@@ -91,7 +94,7 @@ def test_sizes_keep_the_proportions_that_all_images_have(sizes, expected):
     class Labelled:
         task = "binary_classification"
 
-    look = contenders.Look(Labelled, tuple(sizes), {})
+    look = contenders.FolderContents(Labelled, tuple(sizes), {})
     assert contenders._size(look) == expected
 
 

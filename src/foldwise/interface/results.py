@@ -52,7 +52,7 @@ class Failed:
     message: str
 
 
-class Shown:
+class Displayed:
     """What there is to see of a verdict."""
 
     @property
@@ -127,13 +127,13 @@ def _row(
         for metric, score in row.metrics.items()
         for end, value in (("", score.estimate), ("_low", score.low), ("_high", score.high))
     }
-    known = {key: fields[key] for key in Standing.model_fields if key in fields}
-    stands = {"estimate": row.estimate, **known, "verdict": standing}
+    of_standing = {key: fields[key] for key in Standing.model_fields if key in fields}
+    stands = {"estimate": row.estimate, **of_standing, "verdict": standing}
     return {"configuration": row.name, **levels, **stands, **scores, **dict(fields.get("cost", ()))}
 
 
 @dataclass(frozen=True, repr=False)
-class Judged(Shown):
+class Judged(Displayed):
     """The verdict on scores from elsewhere."""
 
     judged: Verdict
@@ -150,7 +150,7 @@ class Judged(Shown):
 
 
 @dataclass(frozen=True)
-class Run(Shown):
+class Run(Displayed):
     """A run folder and what it says.
 
     Attributes:

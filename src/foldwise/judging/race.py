@@ -18,7 +18,7 @@ from foldwise.judging.judgement import Judgement, judge_rows, scores_of, terms_o
 from foldwise.judging.scores.rows import Rows, read_rows
 from foldwise.judging.sections.boundary import choose_tolerance, with_boundaries
 from foldwise.judging.sections.configurations import difference_of, interval_of
-from foldwise.judging.statistics.racing import Look, ruled_out
+from foldwise.judging.statistics.racing import InterimScores, ruled_out
 from foldwise.judging.verdict_configurations import Standing
 from foldwise.judging.verdict_sections import RaceLook, RaceSection
 from foldwise.metrics.influence import Units
@@ -69,7 +69,9 @@ def ruling_on(study: Study, rows: Rows, race: Race, folder: RunFolder | None = N
     folds = scored[ids[0]].unit_folds
     if table.variance is None or folds is None:
         return Ruling({})
-    seen = Look(table.values, folds, rows.num_folds, table.variance.pair_floor, table.metric.oriented_bounds)
+    seen = InterimScores(
+        table.values, folds, rows.num_folds, table.variance.pair_floor, table.metric.oriented_bounds
+    )
     exempt = [c for c, id in enumerate(ids) if id in race.exempt]
     # Those that failed somewhere race on, and count among those that are left.
     others = len(rows.configurations) - len(race.stopped) - len(ids)

@@ -20,7 +20,7 @@ from foldwise.learning.checkpoints.saved import Member, Winner
 from foldwise.learning.checkpoints.winner import GRAPH, digest_of_networks
 from foldwise.learning.export.graph import Ensemble, Features, is_of_shared_encoder
 from foldwise.learning.export.onnx_file import OnnxModel, missing, write_graph
-from foldwise.learning.export.proof import Comparison, Predictor, compared
+from foldwise.learning.export.proof import Agreement, Predictor, compared
 from foldwise.learning.networks.network import Classifier, layout_for
 from foldwise.learning.networks.tiles import LARGEST_PX
 from foldwise.learning.networks.zoo.vim import SelectiveScan
@@ -84,7 +84,7 @@ class GraphRuntime:
         """`graph` makes the model when the first batch is there."""
         self.networks, self._make = networks, graph
         self._graph: OnnxModel | None = None
-        self.comparison: Comparison | None = None
+        self.comparison: Agreement | None = None
         self.refusal = ""
 
     def __call__(self, images_NCHW: np.ndarray) -> np.ndarray:
@@ -102,11 +102,11 @@ class GraphRuntime:
         wanted = self.networks(images_NCHW)
         try:
             graph = self._make(images_NCHW)
-            given = graph(images_NCHW)
+            by_graph = graph(images_NCHW)
         except Exception as error:
             return self._refused(images_NCHW, error)
         several = self.networks.winner.model.task.startswith("multilabel")
-        self.comparison = compared([given], [wanted], several=several)
+        self.comparison = compared([by_graph], [wanted], several=several)
         if self.comparison.is_equal:
             self._graph = graph
         else:

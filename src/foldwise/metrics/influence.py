@@ -222,8 +222,8 @@ def _of_ranking(ranking: Ranking, outputs: Outputs, units: Units) -> list[UnitSc
     some = np.maximum(number, 1)
     estimate = np.where(number > 0, np.where(defined, estimates, 0.0).sum(axis=-1) / some, np.nan)
     apart = [
-        np.where(np.isnan(one), 0.0, score.values.T - one).T
-        for one, score in zip(estimates.T, scores, strict=True)
+        np.where(np.isnan(estimate_of_class), 0.0, score.values.T - estimate_of_class).T
+        for estimate_of_class, score in zip(estimates.T, scores, strict=True)
     ]
     influence = np.sum(apart, axis=0) / some[:, None]
     by_unit = units.sums(influence, outputs.case) * units.count / len(outputs.case)

@@ -34,7 +34,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 60
 
 
 @dataclass(frozen=True)
-class Look:
+class FolderContents:
     """What a data set holds, by a sample of its images: (height, width) of each, and how often which channels occur."""
 
     dataset: Dataset
@@ -48,7 +48,7 @@ class Look:
 
 
 def document_of(
-    look: Look, images: Path, base: Path, effort: tuple[int, int, float], answers: Sequence[str]
+    look: FolderContents, images: Path, base: Path, effort: tuple[int, int, float], answers: Sequence[str]
 ) -> dict[str, Any]:
     """The study, in the order in which it is read, with remarks."""
     dataset, (folds, repeats, share) = look.dataset, effort
@@ -102,7 +102,7 @@ def _channels(seen: Counter[int]) -> str | None:
     return "rgb" if set(seen) == {1, 3} else None
 
 
-def _size(look: Look) -> int | list[int] | None:
+def _size(look: FolderContents) -> int | list[int] | None:
     """What images to be classified are brought to, in the proportions that all of them have; None where they stay as they are."""
     largest = SIDES_PX[-1]
     is_one_size = len(set(look.sizes)) == 1 and max(look.sizes[0]) <= largest
@@ -127,7 +127,7 @@ def _range(sizes: Sequence[tuple[int, int]]) -> str:
     return " to ".join(spelled)
 
 
-def _contenders(look: Look) -> tuple[list[dict[str, Any]], list[str]]:
+def _contenders(look: FolderContents) -> tuple[list[dict[str, Any]], list[str]]:
     """The networks that are compared, as levels of one factor, and the shallow baselines beside them.
 
     A small one that begins at random, and a pretrained encoder, frozen and tuned, where its weights can be had.

@@ -17,7 +17,7 @@ from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import FoldwiseError
 from foldwise.pipeline import pipeline
-from foldwise.pipeline.contenders import Look, document_of
+from foldwise.pipeline.contenders import FolderContents, document_of
 from foldwise.pipeline.options import Observer
 from foldwise.runs.launchers.local import default_workers
 from foldwise.storage import whole_path, written_whole
@@ -148,7 +148,7 @@ class _Drafting:
                 self.answers.append(answer)
         return do()
 
-    def look(self) -> Look:
+    def look(self) -> FolderContents:
         """The data set, and what a sample of its images holds."""
         self._write({"study": "draft", "data": {"path": str(self.images)}, "train": {"model": "conv"}})
         file = open_study(self.scratch)
@@ -158,12 +158,13 @@ class _Drafting:
         seen = [read_pixels(dataset.root, dataset.cases[index].image, dataset.decoding) for index in chosen]
         # Palettes are colours, and a plane of transparency is left out, as when they are decoded.
         channels = [
-            3 if one.mode in ("P", "RGBA") else 1 if one.mode == "LA" else len(one.values) for one in seen
+            3 if image.mode in ("P", "RGBA") else 1 if image.mode == "LA" else len(image.values)
+            for image in seen
         ]
-        sizes = tuple((int(one.values.shape[-2]), int(one.values.shape[-1])) for one in seen)
-        return Look(dataset, sizes, Counter(channels))
+        sizes = tuple((int(image.values.shape[-2]), int(image.values.shape[-1])) for image in seen)
+        return FolderContents(dataset, sizes, Counter(channels))
 
-    def checked(self, look: Look, effort: tuple[int, int, float]) -> tuple[Prepared, Costs]:
+    def checked(self, look: FolderContents, effort: tuple[int, int, float]) -> tuple[Prepared, Costs]:
         """The study as far as it is drafted, tried once; what its images leave open is asked, each thing once."""
         seen: set[str] = set()
         while True:

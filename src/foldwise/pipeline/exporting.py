@@ -102,7 +102,7 @@ def _refuse_to_replace(out: Path) -> None:
 
 
 def _export(
-    place: Path, folder: RunFolder | None, out: Path, options: ExportOptions, say: Callable[[str], None]
+    winner: Path, folder: RunFolder | None, out: Path, options: ExportOptions, say: Callable[[str], None]
 ) -> Export:
     import torch
 
@@ -113,9 +113,9 @@ def _export(
     from foldwise.learning.training.devices import steady
 
     cpu = torch.device("cpu")
-    loaded = load_winner(place, cpu)
+    loaded = load_winner(winner, cpu)
     weights = weights_licence(loaded.model.training)
-    facts = _facts(place, folder, loaded, weights, options)
+    facts = _facts(winner, folder, loaded, weights, options)
     say("images for the proof")
     images = _proof_images(loaded, folder, options.images)
     handover = _handover(loaded, TorchRuntime(loaded, cpu), images, facts, options)
@@ -125,20 +125,20 @@ def _export(
         exported = write_formats(handover, formats, scratch)
         _refuse_refused(exported, options.formats, formats)
         (scratch / CARD).write_text(model_card(facts, exported), encoding="utf-8")
-        record = {"about": facts.about, "networks": digest_of_networks(place), "weights": asdict(weights)}
+        record = {"about": facts.about, "networks": digest_of_networks(winner), "weights": asdict(weights)}
         proofs = {"formats": [each.record() for each in exported], "left_out": left_out}
         seal(scratch / RECORD, record | proofs, [path for path in scratch.iterdir() if path.is_file()])
     if any(each.format == "onnx" and not each.refusal for each in exported):
         with suppress(OSError):  # the folder of somebody else
-            keep_graph(place, out / EXPORTERS["onnx"].file)
+            keep_graph(winner, out / EXPORTERS["onnx"].file)
     cautions = [weights.caution, str(facts.model.get("caution") or "")]
     return Export(out, tuple(exported), left_out, tuple(filter(None, cautions)))
 
 
 def _facts(
-    place: Path, folder: RunFolder | None, loaded: Winner, weights: WeightsLicence, options: ExportOptions
+    winner: Path, folder: RunFolder | None, loaded: Winner, weights: WeightsLicence, options: ExportOptions
 ) -> CardFacts:
-    model = read_json(place / MODEL)
+    model = read_json(winner / MODEL)
     about = _about(loaded, folder, model, options)
     stated: dict[str, Any] = {"authors": options.authors, "licence": options.licence}
     if folder is None:
@@ -285,8 +285,10 @@ def _in_batches(pairs: Sequence[tuple[np.ndarray, Any]]) -> tuple[list[np.ndarra
             break
         by_shape.setdefault(image.shape, []).append((image, target))
     batches = [np.stack([image for image, _ in part]) for part in by_shape.values()]
-    known = all(target is not None for _, target in pairs)
-    return batches, [np.stack([target for _, target in part]) for part in by_shape.values()] if known else []
+    labelled = all(target is not None for _, target in pairs)
+    return batches, [
+        np.stack([target for _, target in part]) for part in by_shape.values()
+    ] if labelled else []
 
 
 def _packed(folder: RunFolder) -> Packed:

@@ -39,7 +39,7 @@ Beat = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class SpeedRequest:
     """What is to be measured, and how long that may take.
 
     Attributes:
@@ -74,7 +74,7 @@ class Speeds:
 
 
 def measure_study(
-    file: StudyFile, asked: Asked, options: RunOptions, observer: Observer, *, beat: Beat
+    file: StudyFile, request: SpeedRequest, options: RunOptions, observer: Observer, *, beat: Beat
 ) -> Speeds:
     """Measure the models of a study; its images are decoded, and nothing is trained.
 
@@ -88,10 +88,10 @@ def measure_study(
         check_measured(prepared, trainings)
         beside = pipeline.run_root(file, None)
         folder = lay_out(prepared, options.out or beside.with_name(f"{beside.name}-speed"))
-        return _measure(folder, trainings, asked, beat)
+        return _measure(folder, trainings, request, beat)
 
 
-def measure_run(folder: RunFolder, asked: Asked, *, trust_code: bool = False, beat: Beat) -> Speeds:
+def measure_run(folder: RunFolder, request: SpeedRequest, *, trust_code: bool = False, beat: Beat) -> Speeds:
     """Measure the models of a run, the winner's first; its report shows them from then on.
 
     Raises:
@@ -102,7 +102,7 @@ def measure_run(folder: RunFolder, asked: Asked, *, trust_code: bool = False, be
         refuse_untrusted(
             own_names([each.model_dump(mode="json") for each in trainings]), where=str(folder.root)
         )
-        measured = _measure(folder, trainings, asked, beat)
+        measured = _measure(folder, trainings, request, beat)
         if folder.verdict.is_file():
             pipeline.finish(folder)
         return measured
@@ -125,10 +125,10 @@ def _of_run(folder: RunFolder, plan: Plan) -> list[Training]:
     return [of[id] for id in sorted(of, key=lambda id: id != first)]
 
 
-def _measure(folder: RunFolder, trainings: Sequence[Training], asked: Asked, beat: Beat) -> Speeds:
+def _measure(folder: RunFolder, trainings: Sequence[Training], request: SpeedRequest, beat: Beat) -> Speeds:
     plan = folder.load_plan()
     fold = next(item.settings for item in plan.items if item.kind in TRAINED)
-    items, not_tried = _items(folder.load_study(), trainings, fold, asked)
+    items, not_tried = _items(folder.load_study(), trainings, fold, request)
     planned = {item.id for item in plan.items}
     for name in folder.committed():  # what was measured by hand before is measured anew
         if name.startswith("measure-") and name not in planned:
@@ -145,13 +145,13 @@ def _about(beat: Beat, title: str, progress: dict[str, Any]) -> None:
 
 
 def _items(
-    study: Study, trainings: Sequence[Training], fold: Mapping[str, Any], asked: Asked
+    study: Study, trainings: Sequence[Training], fold: Mapping[str, Any], request: SpeedRequest
 ) -> tuple[list[Item], tuple[str, ...]]:
     """What is measured in the time there is, each item with an equal share of it; and in a sentence each what is not."""
-    stated = {name: value for name, value in asked.options.items() if value is not None}
+    stated = {name: value for name, value in request.options.items() if value is not None}
     usual = Measuring(caches=("disk", "none", "features"), precisions=("fp32", "bf16"))
     measuring = with_options(usual, stated, under="measure")
-    devices = [pick_device(name) for name in asked.devices] or devices_here()
+    devices = [pick_device(name) for name in request.devices] or devices_here()
     models = {str(training.model): training for training in reversed(trainings)}
     names = list(dict.fromkeys(str(training.model) for training in trainings))
 
@@ -165,8 +165,8 @@ def _items(
         ]
 
     numbers = np.cumsum([len(of(name, LEAST_S)) for name in names])
-    num_models = max(1, int(np.sum(numbers * LEAST_S <= asked.seconds)))
-    budget_s = asked.seconds / int(numbers[num_models - 1])
+    num_models = max(1, int(np.sum(numbers * LEAST_S <= request.seconds)))
+    budget_s = request.seconds / int(numbers[num_models - 1])
     items = [item for name in names[:num_models] for item in of(name, budget_s)]
     not_tried = [f"{name}: no time; ask for more --seconds" for name in names[num_models:]]
     if "features" in measuring.caches and not any(item.settings.get("features") for item in items):

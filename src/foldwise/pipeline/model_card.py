@@ -33,8 +33,8 @@ def plain(text: object) -> str:
     '&lt;img src=x&gt; \\[a\\](b) 0.5'
     """
     shown = html.escape(" ".join(_UNSEEN.sub(" ", str(text)).split()), quote=False)
-    shown = _ADDRESS.sub(lambda found: f"\\{found[0]}", _MARKS.sub(r"\\\1", shown))
-    return _BEGINNING.sub(lambda found: f"{found[0]}\\", shown)
+    shown = _ADDRESS.sub(lambda match: f"\\{match[0]}", _MARKS.sub(r"\\\1", shown))
+    return _BEGINNING.sub(lambda match: f"{match[0]}\\", shown)
 
 
 @dataclass(frozen=True)

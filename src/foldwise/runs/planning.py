@@ -233,14 +233,14 @@ def _robustness(study: Study, fits: Sequence[Item]) -> Iterator[Item]:
 
 def speeds(
     study: Study,
-    asked: Measuring | None,
+    measuring: Measuring | None,
     trainings: Sequence[Training],
     fold: Mapping[str, Any],
     *,
     budget_s: float | None = None,
 ) -> list[Item]:
     """What of speed is measured; see `_speed_items`. Nothing where nothing is asked."""
-    if asked is None:
+    if measuring is None:
         return []
     shared = {key: fold[key] for key in (*OF_A_FOLD, "task")}
     shared |= {} if budget_s is None else {"budget_s": budget_s}
@@ -248,11 +248,11 @@ def speeds(
     def views_of(training: Training) -> tuple[int, ...]:
         return shared_views(study, training, fold["task"], square=True)
 
-    return list(_speed_items(asked, trainings, shared, views_of=views_of))
+    return list(_speed_items(measuring, trainings, shared, views_of=views_of))
 
 
 def _speed_items(
-    asked: Measuring,
+    measuring: Measuring,
     trainings: Sequence[Training],
     shared: Mapping[str, Any],
     *,
@@ -267,13 +267,13 @@ def _speed_items(
         views_of: the views in which the outputs of the encoder of a training are stored and shared; where there are
             none, they are not measured.
     """
-    shared = {**shared, "batch_sizes": sorted(set(asked.batch_sizes)), "seconds": asked.seconds}
-    for training in _measured(asked.models, trainings):
+    shared = {**shared, "batch_sizes": sorted(set(measuring.batch_sizes)), "seconds": measuring.seconds}
+    for training in _measured(measuring.models, trainings):
         views = views_of(training)
-        caches = [cache for cache in asked.caches if cache != "features" or views]
+        caches = [cache for cache in measuring.caches if cache != "features" or views]
         ways = [(cache, training.precision) for cache in caches]
         # What is loaded is the same in every precision.
-        ways += [(cache, precision) for cache in caches[:1] for precision in asked.precisions]
+        ways += [(cache, precision) for cache in caches[:1] for precision in measuring.precisions]
         for cache, precision in dict.fromkeys(ways):
             of_features = {"features": list(views)} if cache == "features" else {}
             changed = {"cache": "disk" if of_features else cache, "precision": precision}

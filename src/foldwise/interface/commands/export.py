@@ -47,8 +47,8 @@ def export(  # noqa: PLR0913 - each is an option
 
     folder = out if out is not None else Path(f"{run.resolve().name}-export")
     options = exporting.ExportOptions(tuple(formats), images, tuple(author), licence, pixel_size)
-    given = exporting.export(run, folder, options, trust_code=trust_code)
-    for each in given.exported:
+    export_ = exporting.export(run, folder, options, trust_code=trust_code)
+    for each in export_.exported:
         if each.refusal:
             say_message(
                 console(),
@@ -62,10 +62,10 @@ def export(  # noqa: PLR0913 - each is an option
             console().print(
                 f"{each.file}: {each.comparison.sentence()}{sizes}", markup=False, highlight=False
             )
-    for name, why in given.left_out.items():
+    for name, why in export_.left_out.items():
         console().print(f"{name} is left out: {why}", markup=False, highlight=False)
-    for warning in given.warnings:
+    for warning in export_.warnings:
         say_message(console(), SIGNS["warning"], warning, code="", cure=None)
-    if any(each.format == "bioimageio" and not each.refusal for each in given.exported):
+    if any(each.format == "bioimageio" and not each.refusal for each in export_.exported):
         print("bioimageio.zip shows two images of the study: its cover and its test tensor.")
-    print(f"export: {given.folder} (read MODEL_CARD.md before you pass it on)")
+    print(f"export: {export_.folder} (read MODEL_CARD.md before you pass it on)")

@@ -77,7 +77,7 @@ def measure(  # noqa: PLR0913 - each is an option
     no_fetch: NoFetch = False,
 ) -> None:
     """How fast models train and answer here, by batch size, precision and cache: images a second, memory, energy."""
-    from foldwise.pipeline.measuring import Asked, measure_run, measure_study
+    from foldwise.pipeline.measuring import SpeedRequest, measure_run, measure_study
     from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.runs.folder import RunFolder
 
@@ -85,7 +85,9 @@ def measure(  # noqa: PLR0913 - each is an option
         what = "there must be one thing to measure: a study, a run, or --data and --model"
         raise SpecError(what, cure=EXAMPLES)
     names = {"caches": _names(caches), "precisions": _names(precisions)}
-    asked = Asked({"batch_sizes": _numbers(batch_sizes), **names}, tuple(_names(device) or ()), seconds)
+    request = SpeedRequest(
+        {"batch_sizes": _numbers(batch_sizes), **names}, tuple(_names(device) or ()), seconds
+    )
     variants, single = in_order(variant, phantom=phantom, quick=quick), None
     if data and model:  # neither weights nor what was learned change a speed
         single = Single(data, model, head, augment=augment, weights="none", freeze=freeze, size=size)
@@ -94,11 +96,11 @@ def measure(  # noqa: PLR0913 - each is an option
         if target and target.is_dir():
             _refuse_beside_run(out, [*set_, *variants])
             folder = RunFolder.open(target)
-            speeds = measure_run(folder, asked, trust_code=trust_code, beat=progress.show)
+            speeds = measure_run(folder, request, trust_code=trust_code, beat=progress.show)
         else:
             file = _study(target, single, out, set_, variants)
             options, observer = RunOptions(out, fetch=not no_fetch), Silent() if as_json else Terminal()
-            speeds = measure_study(file, asked, options, observer, beat=progress.show)
+            speeds = measure_study(file, request, options, observer, beat=progress.show)
     files = write_speeds(speeds)
     if as_json:
         print(json.dumps(record(speeds), indent=1))

@@ -293,10 +293,10 @@ def with_bottlenecks(points: Sequence[SpeedPoint]) -> tuple[SpeedPoint, ...]:
     Training that is slower than the bare step, beyond their ranges, waits for its images. A bare step that is
     slower than with more images is held up by what every step takes; else it is the device that can do no more.
     """
-    found = []
+    measured = []
     for point in points:
         if point.train is None or point.limit is None:
-            found.append(point)
+            measured.append(point)
             continue
         larger = [other.limit for other in points if other.limit and other.batch_size > point.batch_size]
         bottleneck: Bottleneck = "device"
@@ -304,5 +304,5 @@ def with_bottlenecks(points: Sequence[SpeedPoint]) -> tuple[SpeedPoint, ...]:
             bottleneck = "loading"
         elif any(_is_slower(point.limit, other, AT_BEST) for other in larger):
             bottleneck = "steps"
-        found.append(point.model_copy(update={"bottleneck": bottleneck}))
-    return tuple(found)
+        measured.append(point.model_copy(update={"bottleneck": bottleneck}))
+    return tuple(measured)

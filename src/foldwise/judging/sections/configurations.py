@@ -57,9 +57,9 @@ def configuration_results(
     rest = [configuration for id, configuration in rows.by_id.items() if id not in judgement.comparable]
     costs = _pooled_latency(rows, [*ranked, *rest])
     in_order = {
-        id: place
+        id: rank
         for own, _ in early.values()
-        for place, id in enumerate(best_first(own.scored, own.scored, own.metric))
+        for rank, id in enumerate(best_first(own.scored, own.scored, own.metric))
     }
     rest.sort(key=lambda row: (-len(rows.done(row.id)), row.id in early, in_order.get(row.id, 0)))
     return tuple(

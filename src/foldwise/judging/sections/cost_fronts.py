@@ -88,8 +88,8 @@ def _members(
     front: list[ConfigurationResult] = []
     # The best first, and of equals the cheapest: what follows must be cheaper than all before.
     equals = sorted(rows, key=lambda result: costs[result.id])
-    places = {estimate: place for place, estimate in enumerate(dict.fromkeys(row.estimate for row in rows))}
-    for result in sorted(equals, key=lambda result: places[result.estimate]):
+    ranks = {estimate: rank for rank, estimate in enumerate(dict.fromkeys(row.estimate for row in rows))}
+    for result in sorted(equals, key=lambda result: ranks[result.estimate]):
         if not front or costs[result.id] < costs[front[0].id]:
             front.insert(0, result)
     members = []

@@ -25,7 +25,7 @@ SPREAD = 0.15  # from the best to the worst configuration, of the range of the m
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimScores:
     """What a look has before it.
 
     Attributes:
@@ -43,7 +43,12 @@ class Look:
 
 
 def ruled_out(
-    look: Look, *, alpha: float, least_left: int, exempt: Collection[int] = (), most: int = MOST_DRAWS
+    look: InterimScores,
+    *,
+    alpha: float,
+    least_left: int,
+    exempt: Collection[int] = (),
+    most: int = MOST_DRAWS,
 ) -> dict[int, float]:
     """The rows that are shown not to be best, each with its p value.
 
@@ -75,7 +80,7 @@ def ruled_out(
     return out
 
 
-def _knows_runs(look: Look) -> bool:
+def _knows_runs(look: InterimScores) -> bool:
     """Whether folds or repeats tell of the luck of a run: where they do not, a test would know of images only."""
     repeats = len(look.folds_Rn)
     return repeats > 1 or len(np.unique(look.folds_Rn)) > 1

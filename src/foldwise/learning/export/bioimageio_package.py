@@ -189,9 +189,9 @@ def _write_cover(handover: Handover, path: Path) -> None:
         right = overlay(first[0], handover.wanted[0][0].argmax(0).astype(np.uint8))
     width, height = COVER_PX
     cover = Image.new("RGB", COVER_PX)
-    for place, picture in enumerate((left, right)):
+    for column, picture in enumerate((left, right)):
         tile = Image.fromarray(picture).convert("RGB").resize((width // 2, height), Image.Resampling.BILINEAR)
-        cover.paste(tile, (place * width // 2, 0))
+        cover.paste(tile, (column * width // 2, 0))
     cover.save(path)
     if path.stat().st_size >= COVER_BYTES:  # of noise, which a palette makes small
         cover.quantize(64).save(path)

@@ -127,9 +127,9 @@ def in_plain_operations() -> Iterator[None]:
 
 def _pooled(x_NCHW: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
     """What `adaptive_avg_pool2d` gives: every row and column of the output is the mean of a window of the input."""
-    asked = (output_size, output_size) if isinstance(output_size, int) else output_size
+    size_hw = (output_size, output_size) if isinstance(output_size, int) else output_size
     height, width = (
-        length if size is None else size for size, length in zip(asked, x_NCHW.shape[-2:], strict=True)
+        length if size is None else size for size, length in zip(size_hw, x_NCHW.shape[-2:], strict=True)
     )
     if (height, width) == (1, 1):
         return x_NCHW.mean((-2, -1), keepdim=True)

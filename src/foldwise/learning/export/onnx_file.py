@@ -64,7 +64,7 @@ def write_graph(
 def _takes_any_size(model: OnnxModel, networks: Predictor, images_NCHW: np.ndarray, *, several: bool) -> bool:
     others = of_other_sizes(images_NCHW)
     return compared(
-        [model(one) for one in others], [networks(one) for one in others], several=several
+        [model(images) for images in others], [networks(images) for images in others], several=several
     ).is_equal
 
 
@@ -151,8 +151,8 @@ class OnnxModel:
     def __call__(self, images_NCHW: np.ndarray) -> np.ndarray:
         """Probabilities (N, K) or (N, K, H, W), float32."""
         (outputs,) = self.session.run(None, {IMAGE: images_NCHW.astype(np.float32)})
-        given: np.ndarray = outputs
-        return given
+        probabilities: np.ndarray = outputs
+        return probabilities
 
 
 def missing() -> MissingExtra | None:

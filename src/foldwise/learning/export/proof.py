@@ -20,7 +20,7 @@ MIN_AGREEMENT = 0.9999  # of labels: on the border between two, the last digit d
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Agreement:
     """Probabilities of one program against those of another.
 
     Attributes:
@@ -47,23 +47,23 @@ class Comparison:
         return f"{what}, and {self.agreed:,} of {count(self.decisions, 'label')} agree ({self.allowed:.1e} is allowed)"
 
 
-def compared(given: Sequence[np.ndarray], wanted: Sequence[np.ndarray], *, several: bool) -> Comparison:
+def compared(exported: Sequence[np.ndarray], wanted: Sequence[np.ndarray], *, several: bool) -> Agreement:
     """Batches of probabilities (N, K) or (N, K, H, W) against what they should be.
 
     Args:
         several: whether each class is a label of its own, decided at one half here; else the likeliest class counts.
     """
-    if [part.shape for part in given] != [part.shape for part in wanted]:
-        return Comparison(sum(map(len, wanted)), float("nan"), 0.0, sum(map(len, wanted)), 0)
+    if [part.shape for part in exported] != [part.shape for part in wanted]:
+        return Agreement(sum(map(len, wanted)), float("nan"), 0.0, sum(map(len, wanted)), 0)
     differences, agreed, decisions = [], 0, 0
-    for ours, theirs in zip(wanted, given, strict=True):
+    for ours, theirs in zip(wanted, exported, strict=True):
         differences.append(float(np.abs(ours.astype(np.float64) - theirs).max()))
         first, second = ((p >= 0.5) if several else p.argmax(1) for p in (ours, theirs))
         agreed, decisions = agreed + int((first == second).sum()), decisions + first.size
     span = max(float(part.max()) for part in wanted) - min(float(part.min()) for part in wanted)
     allowed = max(min(MAX_DIFFERENCE, MAX_OF_SPAN * span), LEAST)
     worst = max(differences) if np.isfinite(differences).all() else float("nan")
-    return Comparison(sum(map(len, wanted)), worst, allowed, decisions, agreed)
+    return Agreement(sum(map(len, wanted)), worst, allowed, decisions, agreed)
 
 
 def of_other_sizes(images_NCHW: np.ndarray) -> list[np.ndarray]:

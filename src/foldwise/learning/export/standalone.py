@@ -68,8 +68,8 @@ class Model:
             else image_CHW
         )
         (outputs,) = self.session.run(None, {"image": fed[None].astype(np.float32)})
-        given: np.ndarray = outputs[0]
-        return given
+        p: np.ndarray = outputs[0]
+        return p
 
     def read(self, path: Path) -> np.ndarray:
         """The image (C, H, W) with the channels and the value type that the model knows; ValueError where it has others."""
@@ -79,9 +79,9 @@ class Model:
         if self.num_channels == 1 and len(image_CHW) == 3:
             image_CHW = grey(image_CHW)
         if len(image_CHW) != self.num_channels or str(image_CHW.dtype) != self.dtype:
-            asked = f"{self.num_channels} channels of {self.dtype}"
+            takes = f"{self.num_channels} channels of {self.dtype}"
             raise ValueError(
-                f"it has {len(image_CHW)} channels of {image_CHW.dtype}, and the model takes {asked}"
+                f"it has {len(image_CHW)} channels of {image_CHW.dtype}, and the model takes {takes}"
             )
         if not np.isfinite(image_CHW).all():
             raise ValueError("it holds values that are not finite")
@@ -256,9 +256,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="a folder for the predictions")
     parser.add_argument("--model", type=Path, default=Path(__file__).with_name("model.onnx"))
     parser.add_argument("--threads", type=int, default=0, help="of the processor; all by default")
-    asked = parser.parse_args()
-    failed = predict(Model(asked.model, asked.threads), asked.images, asked.out)
-    print(f"predictions: {asked.out}")
+    options = parser.parse_args()
+    failed = predict(Model(options.model, options.threads), options.images, options.out)
+    print(f"predictions: {options.out}")
     return 3 if failed else 0
 
 

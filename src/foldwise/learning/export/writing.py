@@ -13,7 +13,7 @@ from foldwise.data.formats.pixels import resize_image
 from foldwise.errors import FoldwiseError
 from foldwise.learning.export.exporters import EXPORTERS, Exporter
 from foldwise.learning.export.handover import Handover
-from foldwise.learning.export.proof import Comparison, Predictor, compared, of_other_sizes
+from foldwise.learning.export.proof import Agreement, Predictor, compared, of_other_sizes
 
 MAX_SCORE_DIFFERENCE = 1e-6  # of the same metric on the same images: labels that differ would show
 
@@ -32,7 +32,7 @@ class Exported:
     format: str
     file: str
     title: str
-    comparison: Comparison | None = None
+    comparison: Agreement | None = None
     any_size: bool = False
     scores: tuple[float, ...] = ()
     refusal: str = ""
@@ -77,9 +77,11 @@ def _written(name: str, row: Exporter, handover: Handover, folder: Path) -> Expo
     try:
         row.write(handover, folder)
         run = row.run(folder, handover.threads)
-        given = [run(batch) for batch in handover.batches]
-        comparison = compared(given, handover.wanted, several=handover.ensemble.several)
-        scores = tuple(score for score in map(handover.score, (handover.wanted, given)) if score is not None)
+        exported = [run(batch) for batch in handover.batches]
+        comparison = compared(exported, handover.wanted, several=handover.ensemble.several)
+        scores = tuple(
+            score for score in map(handover.score, (handover.wanted, exported)) if score is not None
+        )
         equal = comparison.is_equal and np.allclose(
             scores, scores[:1] * len(scores), atol=MAX_SCORE_DIFFERENCE, equal_nan=True
         )

@@ -251,7 +251,7 @@ def _downloaded(name: str, donor: Donor | None) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class PretrainedEncoder:
     """An encoder whose pretrained weights can be had here.
 
     Attributes:
@@ -267,16 +267,16 @@ class Pretrained:
     weights: str
 
 
-def pretrained_here() -> Pretrained | None:
+def pretrained_here() -> PretrainedEncoder | None:
     """An encoder to begin with whose weights are on this machine, or can be downloaded now; None where none can be had."""
     from huggingface_hub import try_to_load_from_cache
 
     for name, weights in NAMED_WEIGHTS.items():
         if find_spec(weights.module) is not None:
-            return Pretrained(weights.title, weights.model, f"tu-{weights.model}", name)
-    kept = try_to_load_from_cache("timm/resnet18.a1_in1k", "model.safetensors")
-    if isinstance(kept, str) or reachable(constants.ENDPOINT):
-        return Pretrained("ResNet-18", "resnet18", "resnet18", "imagenet")
+            return PretrainedEncoder(weights.title, weights.model, f"tu-{weights.model}", name)
+    cached = try_to_load_from_cache("timm/resnet18.a1_in1k", "model.safetensors")
+    if isinstance(cached, str) or reachable(constants.ENDPOINT):
+        return PretrainedEncoder("ResNet-18", "resnet18", "resnet18", "imagenet")
     return None
 
 

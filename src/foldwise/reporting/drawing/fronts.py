@@ -26,11 +26,12 @@ WIDTH, HEIGHT = 330, 270
 LOG_FROM = 8  # times as much at the most as at the least: a logarithmic axis
 LETTER_PX, TALL_PX = 8.0, 11.0
 MAX_WHISKERS = 40  # more configurations have intervals on the front only
-AROUND = ((8, 4), (-16, 4), (6, -8), (6, 15), (-14, -8), (-14, 15), (-4, -12), (-4, 20))  # places of a letter
+# Where a letter may stand beside its mark.
+AROUND = ((8, 4), (-16, 4), (6, -8), (6, 15), (-14, -8), (-14, 15), (-4, -12), (-4, 20))
 
 
 @dataclass(frozen=True)
-class Place:
+class Spot:
     """A configuration in the drawing: where its mark is, whether nothing beats it, and whether a cheaper one may be as good."""
 
     result: ConfigurationResult
@@ -66,8 +67,8 @@ def front_panel(
     named = [id for id in costs if id in members or results[id].verdict == "winner"]
     y = _score_scale([results[id] for id in named])
     # The best last, on top of all others.
-    places = [
-        Place(
+    spots = [
+        Spot(
             result,
             x(costs[id]),
             y.clamped(result.estimate or 0.0),
@@ -77,15 +78,15 @@ def front_panel(
         for id, result in reversed([*results.items()])
         if id in costs
     ]
-    places.sort(key=lambda place: place.on_front)
+    spots.sort(key=lambda spot: spot.on_front)
     parts = [axes(x, y, x_title=f"{axis} →", y_title=score, count=4)]
-    parts.append(line(_steps([place for place in places if place.on_front], y), "frontline"))
-    for place in places:
-        parts += _point(place, y, few=len(places) <= MAX_WHISKERS, title=words[place.result.id])
+    parts.append(line(_steps([spot for spot in spots if spot.on_front], y), "frontline"))
+    for spot in spots:
+        parts += _point(spot, y, few=len(spots) <= MAX_WHISKERS, title=words[spot.result.id])
     lettered = [
-        (letters[place.result.id], place) for place in places if place.result.id in {*named} & letters.keys()
+        (letters[spot.result.id], spot) for spot in spots if spot.result.id in {*named} & letters.keys()
     ]
-    parts += _letters(lettered, places)
+    parts += _letters(lettered, spots)
     rows = [_numbers(result, letters, costs, members) for id, result in results.items() if id in costs]
     columns = ("configuration", "letter", axis, score.strip("↑↓ "), "low", "high", "on the front")
     numbers = Numbers(columns, rows)
@@ -114,19 +115,19 @@ def _score_scale(marked: Sequence[ConfigurationResult]) -> Scale:
     return scale_over(ends, HEIGHT - 38, 26, margin=0.08)
 
 
-def _steps(front: Sequence[Place], y: Scale) -> list[tuple[float, float]]:
+def _steps(front: Sequence[Spot], y: Scale) -> list[tuple[float, float]]:
     """What can be had for at most so much: up at every configuration of the front, and level to the next."""
     points: list[tuple[float, float]] = []
-    for place in sorted(front, key=lambda place: place.x):
+    for spot in sorted(front, key=lambda spot: spot.x):
         if points:
-            points.append((place.x, points[-1][1]))
-        points.append((place.x, place.y))
+            points.append((spot.x, points[-1][1]))
+        points.append((spot.x, spot.y))
     return [*points, (WIDTH - 14, points[-1][1])] if points else []
 
 
-def _point(place: Place, y: Scale, *, few: bool, title: str) -> list[Markup]:
-    result, kind = place.result, standing(place.result)
-    faint = "" if place.on_front or result.could_be_best else " faint"
+def _point(spot: Spot, y: Scale, *, few: bool, title: str) -> list[Markup]:
+    result, kind = spot.result, standing(spot.result)
+    faint = "" if spot.on_front or result.could_be_best else " faint"
     parts = []
     if (
         (few or not faint)
@@ -136,31 +137,31 @@ def _point(place: Place, y: Scale, *, few: bool, title: str) -> list[Markup]:
     ):
         parts.append(
             upright(
-                place.x,
+                spot.x,
                 y.clamped(result.low),
                 y.clamped(result.high),
-                f"whisk {kind}" + ("" if place.on_front else " faint"),
+                f"whisk {kind}" + ("" if spot.on_front else " faint"),
             )
         )
     shape = SHAPE_OF[kind] if y.inside(result.estimate or 0.0) else "triangle"
-    hollow = " hollow" if place.not_better else ""
+    hollow = " hollow" if spot.not_better else ""
     mark = {
         "shape": shape,
         "class_": f"mark {kind}{faint}{hollow}",
         "title": title,
         "configuration": result.id,
     }
-    return [*parts, marker(place.x, place.y, size=5.2, **mark)]
+    return [*parts, marker(spot.x, spot.y, size=5.2, **mark)]
 
 
-def _letters(lettered: Sequence[tuple[str, Place]], places: Sequence[Place]) -> list[Markup]:
+def _letters(lettered: Sequence[tuple[str, Spot]], spots: Sequence[Spot]) -> list[Markup]:
     """Each letter at the first place around its mark where it covers neither a mark nor a letter; else where it covers least."""
-    taken = [(place.x - 6, place.y - 6, place.x + 6, place.y + 6) for place in places]
+    taken = [(spot.x - 6, spot.y - 6, spot.x + 6, spot.y + 6) for spot in spots]
     parts = []
-    for letter, place in reversed(lettered):  # the best first
+    for letter, spot in reversed(lettered):  # the best first
         boxes = []
         for right, down in AROUND:
-            left, base = place.x + right, place.y + down
+            left, base = spot.x + right, spot.y + down
             boxes.append((left, base - TALL_PX + 2, left + LETTER_PX * len(letter), base + 1))
         inside = [
             box for box in boxes if box[0] > 40 and box[2] < WIDTH and box[1] > 12 and box[3] < HEIGHT - 38

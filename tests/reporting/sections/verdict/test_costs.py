@@ -66,7 +66,7 @@ def test_the_front_has_letters_in_the_charts_and_in_the_table(data):
 
 def test_letters_cover_no_mark_and_no_other_letter_where_there_is_room():
     result = ConfigurationResult.model_construct(verdict="worse", could_be_best=False, id="c")
-    places = [fronts.Place(result, 100 + 40 * place, 100 + 20 * place, True, False) for place in range(4)]
+    places = [fronts.Spot(result, 100 + 40 * place, 100 + 20 * place, True, False) for place in range(4)]
     drawn = fronts._letters([(letter, place) for letter, place in zip("ABCD", places, strict=True)], places)
     assert len(drawn) == 4
     boxes = [

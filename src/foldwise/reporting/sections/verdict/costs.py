@@ -131,7 +131,7 @@ def _front(data: ReportData) -> dict[str, Any]:
     """The panels of all fronts, the sentences on them, and a table of the configurations that they mark with letters."""
     fronts, results = data.verdict.cost_fronts, {result.id: result for result in data.configurations}
     marked = _marked(data)
-    letters = {id: _letter(place) for place, id in enumerate(marked)}
+    letters = {id: _letter(rank) for rank, id in enumerate(marked)}
     arrow = "↑" if data.verdict.metric.higher_is_better else "↓"
     panels = []
     for front in fronts:
@@ -155,9 +155,9 @@ def _marked(data: ReportData) -> list[str]:
     return rows[:MAX_MARKED]
 
 
-def _letter(place: int) -> str:
+def _letter(rank: int) -> str:
     """A, B, ... Z, AA, AB ..."""
-    more, own = divmod(place, 26)
+    more, own = divmod(rank, 26)
     return (_letter(more - 1) if more else "") + chr(ord("A") + own)
 
 

@@ -139,8 +139,8 @@ def _best(rows: Rows, every: Rows) -> str:
     share = median / _limits([other for other in rows if other.precision == row.precision])[size]
     # Noise can put training above the bare step, of which a share over 100 % would say that it is no limit.
     of_limit = f"{percent(share)} of the limit" if share < 1 else "at the limit"
-    held = f", held up by {HELD_UP_BY[bottleneck]}" if bottleneck else ""
-    return f"fastest: {speed_words(median)} images/s in batches of {size}, {source(row, every)}; {of_limit}{held}"
+    bottlenecked = f", held up by {HELD_UP_BY[bottleneck]}" if bottleneck else ""
+    return f"fastest: {speed_words(median)} images/s in batches of {size}, {source(row, every)}; {of_limit}{bottlenecked}"
 
 
 def _line(row: ModelThroughput, point: SpeedPoint, every: Rows) -> dict[str, Any]:
