@@ -259,7 +259,7 @@ def test_what_was_meant_as_an_image_and_cannot_be_read_is_named(tmp_path):
     (images / "_plate").mkdir()
     first.rename(images / "_plate" / "_scan")
     (images / "gone.png").symlink_to(tmp_path / "nowhere")
-    (images / "volume.nii.gz").write_bytes(b"\x1f\x8b")
+    (images / "volume.nrrd").write_bytes(b"NRRD")
     np.save(images / "stack.npy", np.zeros((20, 30, 30)))
     (images / ".hidden.png").write_bytes((images / "_plate" / "_scan").read_bytes())
     with pytest.raises(LeftOut) as caught:
@@ -267,7 +267,7 @@ def test_what_was_meant_as_an_image_and_cannot_be_read_is_named(tmp_path):
     said = str(caught.value)
     assert f"4 of {len(SPLIT.test) + 4} images were left out" in said
     assert "gone.png: the link leads nowhere" in said
-    assert "volume.nii.gz: it is of a kind that cannot be read" in said
+    assert "volume.nrrd: it is of a kind that cannot be read" in said
     assert "stack.npy: an array of shape 20×30×30 is not one picture" in said
     assert ".hidden.png: it is hidden" in said
     assert "_plate/_scan" in {row["image"] for row in rows(tmp_path / "out")}

@@ -96,7 +96,7 @@ FAULTS: dict[str, Fault] = {
     "folders of a split": Fault(folders_of_a_split, ("test, train are named like parts of a split",)),
     "too deep": Fault(class_folders_too_deep, ("2 images lie deeper than one folder: train/gel/a.png",)),
     "classes in images/": Fault(classes_in_a_folder_called_images, ("point data.path at images/ itself",)),
-    "microscope files": Fault(microscope_files, ("kinds that cannot be read: gel/scan.czi",)),
+    "microscope files": Fault(microscope_files, ("kinds that cannot be read: gel/scan.oib",)),
     "folders against table": Fault(class_folders_and_another_table, ("it calls gel/gel_0.png 'other' (line 2)", "data.layout: class_folders")),
     "folders against label lists": Fault(class_folders_and_a_table_of_several_labels, ("several labels per image",)),
     "a class called masks": Fault(a_class_called_masks, ("is masks/ a class, or masks for the other folders",)),

@@ -92,7 +92,7 @@ def classes_in_a_folder_called_images(root: Path) -> None:
 
 def microscope_files(root: Path) -> None:
     two_classes(root)
-    (root / "gel" / "scan.czi").write_bytes(b"x")
+    (root / "gel" / "scan.oib").write_bytes(b"x")
 
 
 def class_folders_and_another_table(root: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scan_files import write_dicom, write_lif, write_nifti
 from small_sets import picture
 
 from foldwise.data.cache.packing import pack
@@ -113,7 +114,7 @@ class FormatContract:
         assert caught.value.cure
 
     def test_no_other_file_is_opened_and_none_is_changed(self, tmp_path):
-        path = self.written(tmp_path, COLOUR)
+        path = self.written(tmp_path, self.images[-1])
         before = path.read_bytes()
         decode(path)  # what the decoder imports is loaded by now
         with opened_files() as opened:
@@ -193,10 +194,32 @@ class TestNpy(FormatContract):
             np.save(file, image_CHW)
 
 
+class TestNifti(FormatContract):
+    name, images = "NIFTI", (GREY, DEEP, DEEP.astype(np.float32))
+
+    def write(self, path, image_CHW):
+        write_nifti(path, image_CHW)
+
+
+class TestDicom(FormatContract):
+    name = "DICOM"
+
+    def write(self, path, image_CHW):
+        write_dicom(path, image_CHW if len(image_CHW) == 1 else np.moveaxis(image_CHW, 0, -1)[None])
+
+
+class TestLif(FormatContract):
+    name, images = "LIF", (GREY, COLOUR, DEEP)
+
+    def write(self, path, image_CHW):
+        write_lif(path, {"image": (np.ascontiguousarray(image_CHW), "CYX")})
+
+
 class StackContract:
     """What a row does that holds many images. A subclass says how a file of its format is written."""
 
     name: str
+    dtypes = (np.uint8, np.uint16, np.float32)
 
     def write(self, path: Path, slices_NHW: np.ndarray) -> None:
         raise NotImplementedError
@@ -206,16 +229,16 @@ class StackContract:
         self.write(path, slices_NHW)
         return path
 
-    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-    def test_slices_come_back_one_by_one(self, tmp_path, dtype):
-        slices = np.random.default_rng(0).integers(0, 255, (20, 30, 32)).astype(dtype) * dtype(3)
-        path = self.written(tmp_path, slices)
-        stack = open_stack(path).values
-        assert (stack.shape, stack.dtype) == (slices.shape, dtype)
-        for index in (0, 7, 19):
-            pixels = read_slice(path, index)
-            np.testing.assert_array_equal(pixels.values[0], slices[index])
-            assert (pixels.format, pixels.bit_depth) == (self.name, 8 * slices.dtype.itemsize)
+    def test_slices_come_back_one_by_one(self, tmp_path):
+        for dtype in self.dtypes:
+            slices = np.random.default_rng(0).integers(0, 255, (20, 30, 32)).astype(dtype) * dtype(3)
+            path = self.written(tmp_path, slices)
+            stack = open_stack(path).values
+            assert (stack.shape, stack.dtype) == (slices.shape, dtype)
+            for index in (0, 7, 19):
+                pixels = read_slice(path, index)
+                np.testing.assert_array_equal(pixels.values[0], slices[index])
+                assert (pixels.format, pixels.bit_depth) == (self.name, 8 * slices.dtype.itemsize)
 
     def test_first_bytes_decide_whatever_the_suffix(self, tmp_path):
         for suffix in ("", ".npy", ".tif", ".png"):
@@ -258,11 +281,36 @@ class TestTiffStack(StackContract):
             tifffile.imwrite(file, slices_NHW, photometric="minisblack")
 
 
+class TestNiftiStack(StackContract):
+    name = "NIFTI"
+
+    def write(self, path, slices_NHW):
+        write_nifti(path, slices_NHW)
+
+
+class TestDicomStack(StackContract):
+    name, dtypes = "DICOM", (np.uint8, np.uint16)
+
+    def write(self, path, slices_NHW):
+        write_dicom(path, slices_NHW)
+
+
+class TestLifStack(StackContract):
+    name, dtypes = "LIF", (np.uint8, np.uint16)
+
+    def write(self, path, slices_NHW):
+        write_lif(path, {"image": (slices_NHW, "ZYX")})
+
+
+# What cannot be written here: ND2 and CZI are tried with stand-ins, folders by a contract of their own, in test_scans.py.
+ELSEWHERE = {"ND2", "CZI", "OME-ZARR"}
+
+
 def test_every_row_is_under_contract():
     pictures = {case.name for case in FormatContract.__subclasses__()}
     stacks = {case.name for case in StackContract.__subclasses__()}
-    assert pictures == {name for name, row in FORMATS.items() if row.decode is not None}
-    assert stacks == {name for name, row in FORMATS.items() if row.open_stack is not None}
+    assert pictures | ELSEWHERE == {name for name, row in FORMATS.items() if row.decode is not None}
+    assert stacks | ELSEWHERE == {name for name, row in FORMATS.items() if row.open_stack is not None}
 
 
 def test_no_first_bytes_and_no_suffix_are_of_two_formats():
@@ -300,7 +348,7 @@ def decode_store(path: Path) -> Pixels:
 
 @pytest.fixture
 def store_format(monkeypatch):
-    row = Format((".store",), (b'{"store"',), decode_store, is_folder=True, marker="store.json")
+    row = Format((".store",), (b'{"store"',), decode_store, is_folder=True, markers=("store.json",))
     monkeypatch.setitem(FORMATS, "STORE", row)
 
 

@@ -20,30 +20,31 @@ from foldwise.data.formats.axes import (
     npy_axes,
     open_npy,
 )
+from foldwise.data.formats.medical import dicom, nifti, packed_head
+from foldwise.data.formats.microscopes import ZARR_MARKERS, czi, lif, nd2, ome_zarr
 from foldwise.data.formats.photographs import decode_bmp, decode_gif, decode_jpeg, decode_png, decode_webp
 from foldwise.data.formats.pixels import COPY_AGAIN, Pixels
+from foldwise.data.formats.scans import read_by
 from foldwise.data.formats.steps import carried_out
 from foldwise.data.formats.tiff import decode_tiff, open_tiff_stack, tiff_axes
-from foldwise.errors import DataError
+from foldwise.errors import DataError, FoldwiseError, MissingExtra
 from foldwise.study.spec import AS_SHOWN, Decoding
 
-# Of a file, read once to recognise it: all first bytes below, and DICOM's at 128, lie in them.
-HEAD_BYTES = 256
+# Of a file, read once to recognise it: all first bytes below, and NIfTI's at 344, lie in them.
+HEAD_BYTES = 352
 # fmt: off
 # Images by their suffix that no row reads, some of them TIFFs with more in them than TIFF says, and archives of them: they are named, where
 # files that are no images are passed over.
 UNREADABLE_SUFFIXES = (
-    ".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".scn", ".mrxs", ".vsi", ".ims", ".stk", ".qptiff",
-    ".dcm", ".dicom", ".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".mgz", ".heic", ".heif", ".avif",
-    ".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".eps", ".pdf", ".svg", ".pgm", ".ppm", ".pbm", ".pnm", ".tga", ".exr",
-    ".fits", ".dng", ".cr2", ".nef", ".arw", ".zarr", ".h5", ".hdf5", ".npz",
+    ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".scn", ".mrxs", ".vsi", ".ims", ".stk", ".qptiff", ".mha", ".mhd",
+    ".nrrd", ".mgz", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".eps", ".pdf", ".svg", ".pgm", ".ppm", ".pbm", ".pnm", ".tga",
+    ".exr", ".fits", ".dng", ".cr2", ".nef", ".arw", ".h5", ".hdf5", ".npz",
     ".zip", ".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz",
 )
 # How files of such kinds begin, whatever they are called: where (byte), and with what.
 UNREADABLE_BYTES = (
-    (4, b"ftyp"), (4, b"jP  "), (4, b"JXL "), (0, b"\xff\x4f\xff\x51"), (128, b"DICM"),
-    (0, b"\x89HDF"), (0, b"8BPS"), (0, b"ZISRAWFILE"), (0, b"SIMPLE  ="), (0, b"NRRD"), (0, b"v/1\x01"),
-    (0, b"\xda\xce\xbe\x0a"),
+    (4, b"ftyp"), (4, b"jP  "), (4, b"JXL "), (0, b"\xff\x4f\xff\x51"),
+    (0, b"\x89HDF"), (0, b"8BPS"), (0, b"SIMPLE  ="), (0, b"NRRD"), (0, b"v/1\x01"),
 )
 # Files that stand beside images in great numbers: they are no images, and are not opened to learn that.
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".py", ".log", ".ini")
@@ -63,8 +64,9 @@ class Format:
         open_stack: the images in a row in a file, and what the file asks for; None where a file is always one picture.
         axes: lengths and names of the axes of a file, by which it is told whether it is one picture or images in a row;
             it may raise whatever it meets. A format that has both needs it.
-        is_folder: whether an image is a folder, as those of OME-Zarr are; then the first bytes are those of `marker`.
-        marker: a file that every such folder has.
+        is_folder: whether an image is a folder, as those of OME-Zarr are; then the first bytes are those of one of `markers`.
+        markers: files of which every such folder has one.
+        packed: whether gzip may have packed the file; then its first bytes are those inside.
     """
 
     suffixes: tuple[str, ...]
@@ -74,7 +76,8 @@ class Format:
     axes: Callable[[Path], tuple[tuple[int, ...], str]] | None = None
     offset: int = 0
     is_folder: bool = False
-    marker: str = ""
+    markers: tuple[str, ...] = ()
+    packed: bool = False
 
     def fits(self, path: Path) -> bool:
         """Whether something on the disk is, by its name, an image or a stack of this format."""
@@ -101,6 +104,14 @@ FORMATS: dict[str, Format] = {
     "GIF": Format((".gif",), (b"GIF87a", b"GIF89a"), decode_gif),
     "WEBP": Format((".webp",), (b"WEBP",), decode_webp, offset=8),
     "NPY": Format((".npy",), (b"\x93NUMPY",), decode_npy, open_npy, npy_axes),
+    "NIFTI": Format((".nii", ".nii.gz"), (b"n+1\0",), **read_by("NIFTI", nifti), offset=344, packed=True),
+    "DICOM": Format((".dcm", ".dicom"), (b"DICM",), **read_by("DICOM", dicom), offset=128),
+    "OME-ZARR": Format(
+        (".zarr",), (b"{",), **read_by("OME-ZARR", ome_zarr), is_folder=True, markers=tuple(ZARR_MARKERS)
+    ),
+    "LIF": Format((".lif",), (b"p\0\0\0",), **read_by("LIF", lif)),
+    "ND2": Format((".nd2",), (b"\xda\xce\xbe\x0a",), **read_by("ND2", nd2)),
+    "CZI": Format((".czi",), (b"ZISRAWFILE",), **read_by("CZI", czi)),
 }
 
 
@@ -170,6 +181,8 @@ def readings(path: Path) -> Readings:
         return Readings(None, None)
     try:
         shape, axes = row(path)
+    except MissingExtra:
+        raise
     except Exception:  # whatever is met in broken bytes; who reads the file says so
         return Readings(None, None)
     described = f"axes {axes}, shape {'×'.join(map(str, shape))}"
@@ -186,11 +199,17 @@ def _recognised(path: Path, head: bytes | None = None) -> str | None:
     """The format of a file by its first bytes (`head`), whatever its name says; None where no row has them."""
     if path.is_dir():
         folders = (
-            name for name, row in FORMATS.items() if row.is_folder and row.begins(_head(path / row.marker))
+            name
+            for name, row in FORMATS.items()
+            if row.is_folder and any(row.begins(_head(path / marker)) for marker in row.markers)
         )
         return next(folders, None)
     head = _head(path) if head is None else head
-    return next((name for name, row in FORMATS.items() if not row.is_folder and row.begins(head)), None)
+    inside = packed_head(path, head, HEAD_BYTES)
+    files = ((name, row) for name, row in FORMATS.items() if not row.is_folder)
+    return next(
+        (name for name, row in files if row.begins(head) or (row.packed and row.begins(inside))), None
+    )
 
 
 def _head(path: Path) -> bytes:
@@ -221,7 +240,7 @@ def decode(path: Path, decoding: Decoding = AS_SHOWN) -> Pixels:
         raise _no_image(path)
     try:
         stored = decoder(path)
-    except DataError:
+    except FoldwiseError:
         raise
     # Decoders raise whatever they meet in broken bytes: OSError, struct.error, ValueError, zlib.error, their own.
     except Exception as error:

@@ -57,7 +57,7 @@ def _inverted(pixels: Pixels, detail: str) -> Pixels:
     values, bits = pixels.values, pixels.bit_depth
     if not detail.startswith(("uint", "bool")) or values.dtype.kind != "u":
         raise DataError(
-            f"the TIFF says that white is 0, and values of type {detail} have no largest one that could be black",
+            f"the file says that white is 0, and values of type {detail} have no largest one that could be black",
             cure="State data.decoding: {white_is_zero: ignore} to take the values as they are stored, or save it again.",
         )
     # Bilevel pictures hold 0 and 255; 12 bits of 16 are inverted within their 12.

@@ -12,6 +12,7 @@ from foldwise.data.formats.formats import has_image_name, is_image, is_unreadabl
 from foldwise.errors import DataError
 from foldwise.text import composed, listed, natural, some
 
+INNER_SUFFIXES = (".ome", ".nii")  # before the last one, as in a.ome.tif and a.nii.gz
 MARKS = "_-. "  # what may stand between the name of an image and the word of a channel, or an ending such as _mask
 # What the parts of a split are called, by what people call them.
 PARTS = {
@@ -113,8 +114,9 @@ def _is_image_folder(path: Path) -> bool:
 
 
 def stem(path: str) -> str:
-    """The last part of a path without its suffix, in the form in which names are compared."""
-    return composed(PurePosixPath(path).stem)
+    """The last part of a path without its suffix (``.ome.tif``, ``.nii.gz``), in the form in which names are compared."""
+    name = PurePosixPath(path).stem
+    return composed(next((name[: -len(end)] for end in INNER_SUFFIXES if name.lower().endswith(end)), name))
 
 
 def on_disk(root: Path, written: str) -> Path:

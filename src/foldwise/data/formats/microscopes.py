@@ -1,0 +1,152 @@
+"""Files of microscopes: OME-Zarr folders, Leica's LIF, Nikon's ND2 and Zeiss's CZI; one image each."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from foldwise.data.formats.scans import AS_TIFF, EXTRA, Scan
+from foldwise.errors import DataError, need
+
+MAX_HEADER_BYTES = 2**24  # of a text that describes an image; more is none
+# What unpacks bytes to numbers and nothing else. Others can run code that the file brings (pickle), or are unknown.
+CODECS = frozenset(
+    [
+        "blosc",
+        "zlib",
+        "gzip",
+        "zstd",
+        "lz4",
+        "bz2",
+        "lzma",
+        "shuffle",
+        "delta",
+        "bytes",
+        "transpose",
+        "crc32",
+        "crc32c",
+        "sharding_indexed",
+    ]
+)
+# The markers of versions 3 and 2 of Zarr, and what describes an array in each.
+ZARR_MARKERS = {"zarr.json": (3, "zarr.json"), ".zattrs": (2, ".zarray")}
+
+
+@contextmanager
+def ome_zarr(path: Path) -> Iterator[Scan]:
+    """The image of an OME-Zarr folder at its full size; chunks that are not stored hold the fill value, as Zarr has it."""
+    zarr = need("zarr", EXTRA)
+    marker = next(name for name in ZARR_MARKERS if (path / name).is_file())
+    version, array_file = ZARR_MARKERS[marker]
+    attributes = _described(path / marker)
+    if version == 3:
+        attributes = attributes.get("attributes", {})
+    attributes = attributes.get("ome", attributes)
+    if not (images := attributes.get("multiscales")):
+        kind = (
+            "a plate of many images" if "plate" in attributes else "no OME-Zarr image (it has no multiscales)"
+        )
+        raise DataError(f"the folder is {kind}", cure="Lay each image out as a .zarr folder of its own.")
+    if len(images) > 1:
+        raise DataError(f"the folder holds {len(images)} images", cure=AS_TIFF)
+    level = path / PurePosixPath(str(images[0]["datasets"][0]["path"]))
+    if not level.resolve().is_relative_to(path.resolve()):
+        raise DataError(
+            "the image takes its pixels from outside its folder", cure="Copy it again as one folder."
+        )
+    _refuse_codecs(_described(level / array_file))
+    array = zarr.open_array(str(level), mode="r", zarr_format=version)
+    names = images[0].get("axes") or "tczyx"[-array.ndim :]
+    letters = "".join(str(axis["name"] if isinstance(axis, dict) else axis)[:1].upper() for axis in names)
+    yield Scan(array.shape, letters, np.dtype(array.dtype), lambda: np.asarray(array[...]))
+
+
+def _described(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > MAX_HEADER_BYTES:
+        raise DataError(
+            f"{path.name} is larger than any description of an image", cure="Write the image again."
+        )
+    described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return described
+
+
+def _refuse_codecs(array: dict[str, Any]) -> None:
+    """Raise where the values of an array are objects, or are unpacked by anything that may do more than unpack."""
+    names: list[str] = []
+
+    def collect(node: Any) -> None:
+        if isinstance(node, dict):
+            names.extend(str(node[key]) for key in ("id", "name") if key in node)
+            for below in node.values():
+                collect(below)
+        elif isinstance(node, list):
+            for below in node:
+                collect(below)
+
+    for key in ("compressor", "filters", "codecs"):
+        collect(array.get(key))
+    if strange := sorted({name for name in names if name.removeprefix("numcodecs.") not in CODECS}):
+        cure = "Write the image again with zstd, blosc or gzip."
+        raise DataError(f"the image is packed by {', '.join(strange)}, which is not read", cure=cure)
+    if array.get("dtype") == "|O":
+        raise DataError(
+            "the array holds Python objects, which are not read", cure="Write it again as numbers."
+        )
+
+
+@contextmanager
+def lif(path: Path) -> Iterator[Scan]:
+    """The one image of a LIF file; a plane of depth and width (xz) is a picture, too."""
+    with path.open("rb") as file, need("liffile", EXTRA).LifFile(file) as opened:
+        image = _only([(str(image.name), image) for image in opened.images])
+        yield Scan(
+            image.shape,
+            _plane("".join(image.dims)),
+            np.dtype(image.dtype),
+            lambda: np.asarray(image.asarray()),
+        )
+
+
+def _plane(axes: str) -> str:
+    """Names of axes with the last two that are of space as Y and X: a scan across the depth has no Y, or has it first."""
+    spatial = [k for k, name in enumerate(axes) if name in "ZYX"]
+    if ("Y" in axes and axes.index("Y") in spatial[-2:]) or len(spatial) < 2:
+        return axes
+    names = [("Z" if name == "Y" else name) for name in axes]
+    names[spatial[-2]], names[spatial[-1]] = "Y", "X"
+    return "".join(names)
+
+
+def _only(images: Sequence[tuple[str, Any]]) -> Any:
+    if len(images) != 1:
+        listed = ", ".join(name for name, _ in images[:12]) or "none"
+        raise DataError(f"the file holds {len(images)} images ({listed}), not one", cure=AS_TIFF)
+    return images[0][1]
+
+
+@contextmanager
+def nd2(path: Path) -> Iterator[Scan]:
+    """The image of an ND2 file; times, positions and depths are images in a row."""
+    with need("nd2", EXTRA).ND2File(path) as file:
+        yield Scan(tuple(file.sizes.values()), "".join(file.sizes), np.dtype(file.dtype), file.asarray)
+
+
+@contextmanager
+def czi(path: Path) -> Iterator[Scan]:
+    """The image of a CZI file with its tiles put together."""
+    with need("czifile", EXTRA).CziFile(str(path), multifile=False) as file:
+        # czifile calls scenes S, and the samples of a colour 0.
+        axes = "".join({"S": "s", "0": "S"}.get(name, name) for name in file.axes)
+
+        def values() -> np.ndarray:
+            # One thread: with several it drops what went wrong, and leaves zeros. Tiles that do not fit are a warning to it.
+            with warnings.catch_warnings(action="error"):
+                return np.asarray(file.asarray(max_workers=1))
+
+        yield Scan(tuple(file.shape), axes, np.dtype(file.dtype), values)
