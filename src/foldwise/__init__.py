@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         RunError,
         SpecError,
     )
-    from foldwise.interface.api import check, claims, judge, look, open, predict, run
+    from foldwise.interface.api import check, claims, judge, load, look, open, predict, run
     from foldwise.interface.results import Judged, Run
 
 _ERRORS = (
@@ -28,7 +28,7 @@ _ERRORS = (
     "ItemsFailed",
     "ClaimsFalse",
 )
-_FUNCTIONS = ("check", "claims", "judge", "look", "open", "predict", "run")
+_FUNCTIONS = ("check", "claims", "judge", "load", "look", "open", "predict", "run")
 _PLACES = {
     **dict.fromkeys(_FUNCTIONS, "foldwise.interface.api"),
     **dict.fromkeys(("Judged", "Run"), "foldwise.interface.results"),
@@ -47,6 +47,7 @@ __all__ = [
     "check",
     "claims",
     "judge",
+    "load",
     "look",
     "open",
     "predict",

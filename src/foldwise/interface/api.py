@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from foldwise.judging.claim_check.check import Checked
+    from foldwise.learning.on_arrays import Model
     from foldwise.pipeline.preparing import Prepared
 
 StudyLike = str | os.PathLike[str] | Mapping[str, Any]
@@ -218,6 +219,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     out: str | Path,
     device: str = "auto",
     runtime: str = "auto",
+    configuration: str | None = None,
+    fold: int | None = None,
+    flips: bool = False,
     pictures: bool = False,
     submission: str | Path | None = None,
     trust_code: bool = False,
@@ -230,6 +234,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         out: where the predictions go.
         device: auto, cpu, cuda or mps.
         runtime: auto, torch or onnxruntime.
+        configuration: of the run, by its name or (the beginning of) its id; the winner by default.
+        fold: the network of this fold alone, from 1; the mean of all by default.
+        flips: take the mean over the image and its mirror images.
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
         trust_code: whether own code that the folder names may be run.
@@ -239,9 +246,38 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     table = Path(submission) if submission is not None else None
     how: dict[str, Any] = {
         "runtime": runtime,
+        "flips": flips,
         "pictures": pictures,
         "submission": table,
         "trust_code": trust_code,
     }
-    hand_over.predict(Path(run), Path(images), Path(out), device=device, **how)
+    choice = hand_over.Choice(configuration, fold)
+    hand_over.predict(Path(run), Path(images), Path(out), choice, device=device, **how)
     return Path(out)
+
+
+def load(
+    run: str | Path | Run,
+    *,
+    configuration: str | None = None,
+    fold: int | None = None,
+    flips: bool = False,
+    device: str = "auto",
+    runtime: str = "auto",
+    trust_code: bool = False,
+) -> Model:
+    """A trained model: called with an array, or a list of them, it gives labels or masks, and probabilities.
+
+    The numbers are those of `predict`, whose arguments these are.
+
+    >>> model = foldwise.load("runs/cells")      # doctest: +SKIP
+    >>> model(image).probabilities               # doctest: +SKIP
+    """
+    from foldwise.pipeline import hand_over
+
+    if isinstance(run, Run):
+        path, trust_code = run.folder.root, trust_code or run.trust_code
+    else:
+        path = Path(run)
+    choice = hand_over.Choice(configuration, fold)
+    return hand_over.load(path, choice, device=device, runtime=runtime, flips=flips, trust_code=trust_code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -53,7 +53,7 @@ class ImagePrediction:
     """One new image and what the winner says of it.
 
     Attributes:
-        probabilities: (K,), or (K, H, W) at the size of the file.
+        probabilities: (K,), or (K, h, w) at the size in which the networks see the image.
     """
 
     name: str
@@ -61,19 +61,20 @@ class ImagePrediction:
     probabilities: np.ndarray
 
 
-def predict_images(
+def predict_images(  # noqa: PLR0913 - each is an option of the command
     winner: Path,
     images: Path,
     out: Path,
     *,
     device: str = "auto",
     runtime: str = "auto",
+    flips: bool = False,
     submission: Path | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
 
-    ``predictions.json`` says how many they are, what answered, and a digest of the networks.
+    ``predictions.json`` says how many they are, what answered, what it had reached, and a digest of the networks.
 
     Classification: the probability of every class, a row per image, and the same calibrated, where the winner has a
     temperature. Segmentation: the share of each class, and under ``masks/`` a PNG of class indices (0 and 255 of two
@@ -82,6 +83,7 @@ def predict_images(
     Args:
         winner: the folder that `make_winner` made.
         runtime: one of `runtimes.RUNTIMES`.
+        flips: whether the mirror images are asked about as well, and the mean is taken.
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         submission: a CSV file to write besides, see `write_submission`; of several labels only.
         warn: is given what to know before relying on the predictions, a sentence each; the last column of the table
@@ -110,11 +112,12 @@ def predict_images(
         num_images = len(places) + len(problems)
         steps: dict[str, tuple[Step, ...]] = {}
         root = images.parent if images.is_file() else images
-        chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places))
+        chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places), flips=flips)
         predictions = predicted(loaded, root, places, runtime=chosen, problems=problems, steps=steps)
         warnings = _write(loaded, predictions, list(places) if segments else None, out, submission)
     done = {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
-    write_json(out / RECORD, {"foldwise": version("foldwise"), "runtime": chosen.sentence(), **done})
+    about = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
+    write_json(out / RECORD, {"foldwise": version("foldwise"), **about, **done})
     for message in [*summary(loaded, warnings), *what_was_done(steps)]:
         warn(message)
     if problems:
@@ -160,28 +163,41 @@ def predicted(
 
     What decoding did to the others goes to `steps`.
     """
+
+    def read() -> Iterator[tuple[str, np.ndarray]]:
+        for name, file in places.items():
+            try:
+                pixels, image_CHW = _read(root, file, winner, name)
+            except DataError as error:
+                problems.append(DataError(error.what, where=name, cure=error.cure))
+                continue
+            steps[name] = pixels.steps
+            yield name, image_CHW
+
+    return answers(winner, runtime, read())
+
+
+def answers(
+    winner: Winner, runtime: Predictor, images: Iterable[tuple[str, np.ndarray]]
+) -> Iterator[ImagePrediction]:
+    """What a runtime says of images (C, H, W) as the model knows them, by name, in batches of one size."""
     waiting: list[tuple[str, np.ndarray, np.ndarray]] = []
 
-    def predicted() -> Iterator[ImagePrediction]:
+    def answered() -> Iterator[ImagePrediction]:
         means = runtime(np.stack([fed for _, _, fed in waiting]))
         for (name, image_CHW, _), mean in zip(waiting, means, strict=True):
             yield ImagePrediction(name, image_CHW, mean)
         waiting.clear()
 
-    for name, file in places.items():
-        try:
-            pixels, image_CHW = _read(root, file, winner, name)
-        except DataError as error:
-            problems.append(DataError(error.what, where=name, cure=error.cure))
-            continue
-        steps[name], fed = pixels.steps, _fed(winner, image_CHW)
+    for name, image_CHW in images:
+        fed = _fed(winner, image_CHW)
         # One image at a time, most of the time goes into starting each layer: measured, 9 times as much.
         most = min(BATCH_IMAGES, BATCH_PX // (fed.shape[1] * fed.shape[2]))
         if waiting and (len(waiting) >= most or waiting[0][2].shape != fed.shape):
-            yield from predicted()
+            yield from answered()
         waiting.append((name, image_CHW, fed))
     if waiting:
-        yield from predicted()
+        yield from answered()
 
 
 def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
@@ -204,8 +220,12 @@ def _fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:
 
 def _read(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:
     """The image with the channels, the value type and the size that the model knows, and the file that it is made of."""
+    return as_trained_on(read_pixels(root, file, winner.decoding), winner, file=file, name=name)
+
+
+def as_trained_on(pixels: Pixels, winner: Winner, *, file: str, name: str) -> tuple[Pixels, np.ndarray]:
+    """The decoded image (C, H, W) with the channels that the model knows; DataError where it cannot be used."""
     model = winner.model
-    pixels = read_pixels(root, file, winner.decoding)
     if winner.channels:
         alone = len(winner.channels) == 1
         image_CHW = plane(pixels, where=file) if alone else pixels.values
@@ -267,9 +287,7 @@ def _write_masks(
         rows = TableWriter(file)
         rows.row(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes), WARNING])
         for prediction in predictions:
-            height, width = prediction.image_CHW.shape[1:]
-            # Decided first and brought to the size of the file after, so that a mask holds classes only.
-            labels_HW = resize_mask(prediction.probabilities.argmax(0).astype(np.uint8), (height, width))
+            labels_HW = mask_of(prediction)
             mask, picture = f"{MASKS}/{targets[prediction.name]}", f"{OVERLAYS}/{targets[prediction.name]}"
             drawn = labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW
             for file_name, pixels in ((mask, drawn), (picture, overlay(prediction.image_CHW, labels_HW))):
@@ -281,3 +299,10 @@ def _write_masks(
             warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
             rows.row([prediction.name, mask, picture, certainty, *numbers, "; ".join(warnings[-1])])
     return warnings
+
+
+def mask_of(prediction: ImagePrediction) -> np.ndarray:
+    """The classes (H, W) uint8 at the size of the file."""
+    # Decided first and brought to the size of the file after, so that a mask holds classes only.
+    height, width = prediction.image_CHW.shape[1:]
+    return resize_mask(prediction.probabilities.argmax(0).astype(np.uint8), (height, width))

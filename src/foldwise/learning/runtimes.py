@@ -131,11 +131,35 @@ class GraphRuntime:
         return f"onnxruntime {version('onnxruntime')} on cpu; {self.comparison.sentence()}"
 
 
-Runtime = TorchRuntime | GraphRuntime
+class Flipped:
+    """The mean over an image, its mirror images and both at once, each answer turned back."""
+
+    TURNED = ((), (-1,), (-2,), (-2, -1))
+
+    def __init__(self, runtime: TorchRuntime | GraphRuntime) -> None:
+        self.runtime = runtime
+
+    def __call__(self, images_NCHW: np.ndarray) -> np.ndarray:
+        """Mean probabilities (N, K), or (N, K, H, W)."""
+        total: np.ndarray | None = None
+        for axes in self.TURNED:
+            given = self.runtime(np.ascontiguousarray(np.flip(images_NCHW, axes)))
+            given = np.flip(given, axes) if given.ndim == 4 else given
+            total = given.copy() if total is None else total + given
+        assert total is not None  # there are four
+        mean: np.ndarray = total / len(self.TURNED)
+        return mean
+
+    def sentence(self) -> str:
+        """What answers, in words."""
+        return f"{self.runtime.sentence()}; mean over {len(self.TURNED)} flips of each image, which were not judged"
+
+
+Runtime = TorchRuntime | GraphRuntime | Flipped
 
 
 def pick_runtime(
-    stated: str, winner: Winner, folder: Path, *, device: torch.device, num_images: int
+    stated: str, winner: Winner, folder: Path, *, device: torch.device, num_images: int, flips: bool = False
 ) -> Runtime:
     """What is to answer for the winner.
 
@@ -143,6 +167,7 @@ def pick_runtime(
         stated: one of `RUNTIMES`. ``auto`` is onnxruntime on a CPU where it is there, is faster, and its graph is there
             already or repays its making.
         folder: of the winner, which keeps the graph for the next time if it may be written to.
+        flips: whether it is asked about the mirror images as well.
 
     Raises:
         SpecError: there is no such runtime, or it cannot do what is asked.
@@ -150,6 +175,13 @@ def pick_runtime(
     """
     if stated not in RUNTIMES:
         raise unknown(stated, RUNTIMES, "runtime", where="--runtime")
+    plain = _picked(stated, winner, folder, device, num_images)
+    return Flipped(plain) if flips else plain
+
+
+def _picked(
+    stated: str, winner: Winner, folder: Path, device: torch.device, num_images: int
+) -> TorchRuntime | GraphRuntime:
     if stated == "torch":
         return TorchRuntime(winner, device)
     impossible, absent = _impossible(winner, device), missing()

@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from foldwise.errors import RunError
-from foldwise.foreign import refuse_strange
-from foldwise.judging.verdict import Answer, Verdict
+from foldwise.errors import RunError, SpecError, unknown
+from foldwise.foreign import checked_id, refuse_strange
+from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.sections.threshold_report import thresholds_section
+from foldwise.judging.verdict import Answer, Verdict, read_verdict
+from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.wording import in_text, with_interval
 from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, make_winner
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table
+from foldwise.storage import as_json
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusting
-from foldwise.text import in_shell
+from foldwise.text import in_shell, some
+
+if TYPE_CHECKING:
+    from foldwise.learning.on_arrays import Model
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which model of a run folder predicts; by default the winner with the networks of all its folds.
+
+    Attributes:
+        configuration: its name, or (the beginning of) its id.
+        fold: of the first repeat, from 1: the network of this fold alone.
+    """
+
+    configuration: str | None = None
+    fold: int | None = None
 
 
 def hand_over(folder: RunFolder, verdict: Verdict) -> None:
     """Lay the models of the winner out for prediction; nothing where there is no answer."""
     if verdict.answer is None:
         return
-    chosen = verdict.answer.configuration
-    items = folder.load_plan().items
-    fits = [item for item in items if item.kind == "fit" and item.settings["configuration"] == chosen]
-    done = [folder.done(item.id) for item in fits if item.settings["repeat"] == 0]
+    decision = replace(
+        _decision(verdict, verdict.answer), score=_score(verdict, verdict.answer.configuration)
+    )
+    done = _fits_of(folder, verdict.answer.configuration)
+    make_winner(done, folder.winner, decision=decision, seen=_seen(folder))
+
+
+def _fits_of(folder: RunFolder, configuration: str, fold: int | None = None) -> list[Path]:
+    """The folders of the fits of the first repeat: of all folds, or of one, from 0."""
+    fits = [item for item in folder.load_plan().items if item.kind == "fit"]
+    return [
+        folder.done(item.id)
+        for item in fits
+        if (item.settings["configuration"], item.settings["repeat"]) == (configuration, 0)
+        and fold in (None, item.settings["fold"])
+    ]
+
+
+def _seen(folder: RunFolder) -> Seen:
     audited = read_json(folder.audit)
-    seen = Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}))
-    make_winner(done, folder.winner, decision=_decision(verdict, verdict.answer), seen=seen)
+    return Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}))
 
 
 def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -58,22 +95,26 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     run: Path,
     images: Path,
     out: Path,
+    choice: Choice = Choice(),
     *,
     device: str = "auto",
     runtime: str = "auto",
+    flips: bool = False,
     pictures: bool = False,
     submission: Path | None = None,
     trust_code: bool = False,
     warn: Callable[[str], None] = lambda _: None,
-) -> str:
-    """Write what the winner says of new images: a CSV of probabilities, or masks and overlays; what answered.
+) -> dict[str, Any]:
+    """Write what a model says of new images: a CSV of probabilities, or masks and overlays; its ``predictions.json``.
 
     Args:
         run: a run folder, or the folder of a model that was handed over.
         images: a folder of new images, or one image.
         out: the folder of the predictions.
+        choice: which model of a run folder.
         device: auto, cpu, cuda or mps.
         runtime: auto, torch or onnxruntime.
+        flips: whether the mirror images are asked about as well, and the mean is taken.
         pictures: draw them too.
         submission: of several labels, a CSV file of ``Id,Predicted``.
         trust_code: whether own code that the folder names may be run.
@@ -81,19 +122,23 @@ def predict(  # noqa: PLR0913 - each is an option of the command
 
     Raises:
         LeftOut: some images cannot be used; all others are predicted, and drawn, first.
-        RunError: the run has no winner yet, or it needs own code that nobody trusts.
+        RunError: the run has no such model yet, or it needs own code that nobody trusts.
+        SpecError: there is no such configuration, fold or runtime.
     """
     from foldwise.learning.predict import LeftOut, predict_images
     from foldwise.learning.prediction_files import RECORD
     from foldwise.reporting.predictions import write_pictures
 
     refuse_device(device)
-    winner = winner_of(run)
-    named = networks_named(winner)
-    with trusting(named if trust_code else ()):
-        refuse_untrusted(named, where=str(winner))
+    winner = model_of(run, choice)
+    with _own_code(winner, trust_code):
         try:
-            how: dict[str, Any] = {"device": device, "runtime": runtime, "submission": submission}
+            how: dict[str, Any] = {
+                "device": device,
+                "runtime": runtime,
+                "flips": flips,
+                "submission": submission,
+            }
             predict_images(winner, images, out, warn=warn, **how)
         except LeftOut:  # says which images could not be used; the others have their predictions
             if pictures:
@@ -101,8 +146,47 @@ def predict(  # noqa: PLR0913 - each is an option of the command
             raise
     if pictures:
         write_pictures(winner, images, out)
-    answered: str = read_json(out / RECORD)["runtime"]
-    return answered
+    record: dict[str, Any] = read_json(out / RECORD)
+    return record
+
+
+def load(
+    run: Path,
+    choice: Choice = Choice(),
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    flips: bool = False,
+    trust_code: bool = False,
+) -> Model:
+    """A model that answers to arrays; for the arguments see `predict`.
+
+    Raises:
+        RunError: the run has no such model yet, or it needs own code that nobody trusts.
+        SpecError: there is no such configuration, fold or runtime.
+    """
+    from foldwise.learning.checkpoints.saved import load_winner
+    from foldwise.learning.on_arrays import Model
+    from foldwise.learning.runtimes import pick_runtime
+    from foldwise.learning.training.devices import pick_device
+
+    refuse_device(device)
+    place, picked = model_of(run, choice), pick_device(device)
+    with _own_code(place, trust_code):
+        loaded = load_winner(place, picked)
+    # How many images will come is not known: a graph is used where there is one.
+    return Model(
+        loaded, pick_runtime(runtime, loaded, place, device=picked, num_images=1, flips=flips), picked
+    )
+
+
+@contextmanager
+def _own_code(winner: Path, trust_code: bool) -> Iterator[None]:
+    """Within it, own code that the model names may be run if it is trusted; refused where nobody trusts it."""
+    named = networks_named(winner)
+    with trusting(named if trust_code else ()):
+        refuse_untrusted(named, where=str(winner))
+        yield
 
 
 def networks_named(winner: Path) -> frozenset[str]:
@@ -129,3 +213,108 @@ def winner_of(run: Path) -> Path:
             f"{run} has no winner yet", cure=f"Finish the run, then: foldwise report {in_shell(run)}"
         )
     return winner
+
+
+def model_of(run: Path, choice: Choice) -> Path:
+    """The folder of the model that is chosen, laid out in the run folder where it is not the winner.
+
+    Raises:
+        RunError: there is no winner yet, or the configuration has no network of that fold.
+        SpecError: no, or more than one, configuration is called so; or the model was handed over without its run.
+    """
+    if choice == Choice():
+        return winner_of(run)
+    if (run / MODEL).is_file():
+        what = "a model that was handed over is one configuration with all its networks"
+        raise SpecError(what, where="--configuration, --fold", cure="Name the run folder in place of it.")
+    winner_of(run)  # says what to do while nothing is judged
+    folder = RunFolder.open(run)
+    verdict = read_verdict(folder.verdict)
+    row = _chosen(verdict, choice.configuration)
+    folds = {score.fold + 1 for score in row.folds if score.repeat == 0}
+    if choice.fold is not None and choice.fold not in folds:
+        raise unknown(str(choice.fold), map(str, folds), f"fold of {row.name}", where="--fold")
+    fold = None if choice.fold is None else choice.fold - 1
+    name = checked_id(row.id, "configuration", where=str(folder.verdict))
+    out = folder.models / (name if fold is None else f"{name}-fold-{choice.fold}")
+    done, decision = _fits_of(folder, row.id, fold), _decision_on(folder, verdict, row, fold)
+    if not _is_laid_out(out, done, decision):
+        out.parent.mkdir(exist_ok=True)
+        make_winner(done, out, decision=decision, seen=_seen(folder))
+    return out
+
+
+def _chosen(verdict: Verdict, name: str | None) -> ConfigurationResult:
+    """The configuration of that name or id, or whose id begins so; the winner where none is named."""
+    rows, answer = verdict.configurations, verdict.answer
+    if name is None:
+        assert answer is not None  # there is a winner
+        return verdict.configuration(answer.configuration)
+    exact = [row for row in rows if name in (row.name, row.id)]
+    matching = exact or [row for row in rows if row.id.startswith(name)]
+    if len(matching) > 1:
+        several = some(f"{row.name} ({row.id})" for row in matching)
+        cure = f"There are: {several}. Write more of the id."
+        raise SpecError(f"{name!r} is more than one configuration", where="--configuration", cure=cure)
+    if not matching:
+        raise unknown(name, [row.name for row in rows], "configuration", where="--configuration")
+    return matching[0]
+
+
+def _is_laid_out(out: Path, done: list[Path], decision: Decision) -> bool:
+    """Whether the folder holds these networks already, with what the judge says of them now."""
+    if not (out / MODEL).is_file():
+        return False
+    refuse_strange(out)
+    record = read_json(out / MODEL)
+    fits = [folder.name for folder in done if (folder / MODEL).is_file()]
+    stated: dict[str, Any] = as_json(asdict(decision))
+    return [member["fit"] for member in record["members"]] == fits and all(
+        record.get(key) == value for key, value in stated.items()
+    )
+
+
+def _decision_on(folder: RunFolder, verdict: Verdict, row: ConfigurationResult, fold: int | None) -> Decision:
+    """What the judge settles about a configuration that need not be the winner, or about one fold of it."""
+    thresholds = None
+    if verdict.thresholds is not None:
+        section = thresholds_section(read_rows(folder), row.id)
+        assert section is not None  # the winner has one
+        values = [threshold.mean for threshold in section.classes.values()]
+        thresholds = {"method": section.method, "values": values}
+    calibrated = verdict.calibration.configurations if verdict.calibration else ()
+    temperatures = [own.temperature for own in calibrated if own.id == row.id]
+    return Decision(
+        thresholds=thresholds,
+        temperature=temperatures[0].median if temperatures and temperatures[0] else None,
+        caution=_caution(verdict, row),
+        score=_score(verdict, row.id, fold),
+    )
+
+
+def _caution(verdict: Verdict, row: ConfigurationResult) -> str | None:
+    """Why not to rely on a configuration: its interval reaches the best of the trivial predictors, or it has none."""
+    sign = 1 if verdict.metric.higher_is_better else -1
+    trivial = [each.estimate for each in verdict.baselines if each.kind == "trivial"]
+    best = max((sign * estimate for estimate in trivial if estimate is not None), default=None)
+    worst = row.low if verdict.metric.higher_is_better else row.high
+    if best is None or (worst is not None and sign * worst > best):
+        return None
+    return f"{row.name} is not shown to be better than a trivial predictor."
+
+
+def _score(verdict: Verdict, configuration: str, fold: int | None = None) -> str:
+    """What a configuration, or one fold of it, reached on images that it had not seen, in a sentence."""
+    row, metric = verdict.configuration(configuration), verdict.metric
+    title = in_text(metric.title)
+    if fold is not None:
+        scores = [own.score for own in row.folds if (own.repeat, own.fold) == (0, fold)]
+        if not scores or scores[0] is None:
+            return f"{row.name}, fold {fold + 1} alone: not scored"
+        reached = f"{title} {scores[0]:.3g} on the test images of its fold (no interval: it is one training)"
+        return f"{row.name}, fold {fold + 1} alone: {reached}"
+    own = row.metrics.get(metric.name)
+    if own is None or own.estimate is None:
+        return f"{row.name}: not scored"
+    reached = f"{title} {with_interval(own, verdict.confidence)} on the test images of the study"
+    return f"{row.name}: {reached}, each fold's network by itself; their mean was not judged"

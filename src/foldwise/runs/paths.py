@@ -43,6 +43,7 @@ class RunPaths:
     scores = _File("scores.csv")  # one row per scored image
     judged = _File("judged.json")  # what these four are, so that damage to them is seen
     winner = _File("winner")  # the model, ready for prediction
+    models = _File("models")  # other configurations, and single folds, that somebody wanted predictions of
     crowded = _File("crowded")  # items on which memory ran out while workers shared a device
     logs = _File("logs")  # what workers said
     external = _File(

@@ -36,6 +36,17 @@ Pictures = Annotated[bool, typer.Option("--pictures", help="Also a page and a PN
 Runtime = Annotated[
     str, typer.Option(metavar="NAME", help="auto, torch or onnxruntime, which is faster on a processor.")
 ]
+Configuration = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of the run, by name or id. [default: the winner]", show_default=False),
+]
+Fold = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="The network of this fold alone, from 1. [default: all]", show_default=False
+    ),
+]
+Flips = Annotated[bool, typer.Option("--flips", help="Mean over the image and its mirror images.")]
 Submission = Annotated[
     Path | None, typer.Option(help="Of several labels, also a CSV: Id,Predicted with class indices.")
 ]
@@ -132,11 +143,14 @@ def predict(  # noqa: PLR0913 - each is an option
     out: Out,
     device: Device = "auto",
     runtime: Runtime = "auto",
+    configuration: Configuration = None,
+    fold: Fold = None,
+    flips: Flips = False,
     pictures: Pictures = False,
     submission: Submission = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """The winner on new images: a CSV of probabilities, or masks and overlays."""
+    """The winner, or another configuration, on new images: a CSV of probabilities, or masks and overlays."""
     from foldwise.pipeline import hand_over
 
     def warn(message: str) -> None:
@@ -144,13 +158,16 @@ def predict(  # noqa: PLR0913 - each is an option
 
     how: dict[str, Any] = {
         "runtime": runtime,
+        "flips": flips,
         "pictures": pictures,
         "submission": submission,
         "trust_code": trust_code,
     }
-    answered = hand_over.predict(run, images, out, device=device, warn=warn, **how)
+    choice = hand_over.Choice(configuration, fold)
+    record = hand_over.predict(run, images, out, choice, device=device, warn=warn, **how)
     print(f"predictions: {out}")
-    print(f"runtime:     {answered}")
+    print(f"model:       {record['model'] or 'its score is not recorded'}")
+    print(f"runtime:     {record['runtime']}")
     if submission is not None:
         print(f"submission:  {submission}")
     if pictures:

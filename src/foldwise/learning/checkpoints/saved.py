@@ -244,6 +244,7 @@ class Winner:
         caution: why not to rely on it; None where it is better than a trivial predictor.
         sizes_px: the least and the greatest height and width of the files it was trained on; None where not recorded.
         decoding: how its files were decoded, where its study stated that.
+        score: what it reached, and on what, in a sentence; None where not recorded.
     """
 
     members: tuple[Member, ...]
@@ -253,6 +254,7 @@ class Winner:
     caution: str | None = None
     sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
     decoding: Decoding = AS_SHOWN
+    score: str | None = None
 
     @property
     def model(self) -> SavedModel:
@@ -300,6 +302,7 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
             record.get("caution"),
             sizes and ((sizes[0][0], sizes[0][1]), (sizes[1][0], sizes[1][1])),
             Decoding.model_validate(record.get("decoding") or {}),
+            record.get("score"),
         )
 
 

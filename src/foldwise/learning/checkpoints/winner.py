@@ -48,12 +48,14 @@ class Decision:
         thresholds: of several labels: ``method``, and ``values``, one for each class, None for one that is never predicted.
         temperature: by which logits are divided.
         caution: why not to rely on it, where it is not shown to be better than a trivial predictor.
+        score: what it reached, and on what, in a sentence.
     """
 
     answer: Mapping[str, Any] | None = None
     thresholds: Mapping[str, Any] | None = None
     temperature: float | None = None
     caution: str | None = None
+    score: str | None = None
 
 
 @dataclass(frozen=True)

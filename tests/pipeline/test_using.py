@@ -1,0 +1,153 @@
+"""A run put to use: any configuration and fold of it predicts, files and arrays alike, each with what it reached."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import foldwise
+from foldwise.errors import DataError, SpecError
+from foldwise.interface import cli
+
+STUDY = {
+    "threads": 1,
+    "compare": {
+        "model": [{"conv": {"width": 4, "depth": 1}}, {"resnet": {"width": 4, "stages": 1, "blocks": 1}}]
+    },
+    "train": {"epochs": 1, "batch_size": 4},
+    "validate": {"folds": 2},
+}
+STUDIES = {
+    "masks": STUDY
+    | {"study": "masks", "data": {"phantom": {"kind": "nuclei", "images": 12, "size": 32}}}
+    | {"compare": {"model": [{"unet": {"width": 2, "depth": 1}}, {"unet": {"width": 4, "depth": 1}}]}},
+    "labels": STUDY
+    | {"study": "labels", "data": {"phantom": {"kind": "gels", "images": 16, "size": 32}, "size": 24}},
+}
+
+
+@pytest.fixture(scope="module", params=list(STUDIES))
+def run(request, tmp_path_factory):
+    root = tmp_path_factory.mktemp("used")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patched.chdir(root)
+        return foldwise.run(
+            STUDIES[request.param], out=root / "run", launcher="inline", device="cpu", quiet=True
+        )
+
+
+@pytest.fixture(scope="module")
+def images(run, tmp_path_factory):
+    """New images as arrays and as files, of three channels or of one as the run's are."""
+    folder = tmp_path_factory.mktemp("new")
+    rng = np.random.default_rng(3)
+    shape = (40, 32, 3) if foldwise.load(run)._winner.model.num_channels == 3 else (40, 32)
+    arrays = [rng.integers(0, 255, shape, np.uint8) for _ in range(3)]
+    for number, array in enumerate(arrays):
+        Image.fromarray(array).save(folder / f"{number}.png")
+    return folder, arrays
+
+
+def rows(out):
+    with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def others(run):
+    winner = run.verdict.answer.configuration
+    return next(row for row in run.verdict.configurations if row.id != winner)
+
+
+@pytest.mark.parametrize(
+    "choice", [{}, {"fold": 2}, {"flips": True}, {"configuration": True}, {"configuration": True, "fold": 1}]
+)
+def test_arrays_give_what_the_command_gives_of_files(run, images, tmp_path, choice):
+    folder, arrays = images
+    choice = {key: others(run).name if key == "configuration" else value for key, value in choice.items()}
+    out = foldwise.predict(run.folder.root, folder, out=tmp_path / "out", **choice)
+    model = foldwise.load(run, **choice)
+    for row, given in zip(rows(out), model(arrays), strict=True):
+        if given.mask is None:
+            wanted = [float(row[f"probability_{name}"]) for name in model.classes]
+            np.testing.assert_allclose(given.probabilities, wanted, atol=1e-6)
+            assert row["predicted"] == "; ".join(given.labels)
+        else:
+            assert given.mask.shape == given.probabilities.shape[1:] == (40, 32)
+            with Image.open(out / row["mask"]) as mask:
+                np.testing.assert_array_equal(np.asarray(mask) // 255, given.mask)
+        assert row["warning"] == "; ".join(given.warnings)
+
+
+def test_the_mean_of_the_folds_is_the_winner(run, images):
+    _, arrays = images
+    folds = [foldwise.load(run, fold=fold)(arrays[0]).probabilities for fold in (1, 2)]
+    np.testing.assert_allclose(np.mean(folds, axis=0), foldwise.load(run)(arrays[0]).probabilities, atol=1e-6)
+    assert not np.allclose(*folds, atol=1e-6)
+
+
+def test_flips_are_the_mean_over_four_images(run, images):
+    _, (array, *_) = images
+    plain, total = foldwise.load(run), 0.0
+    for axes in ((), (0,), (1,), (0, 1)):
+        p = plain(np.flip(array, axes)).probabilities
+        total = total + (np.flip(p, [axis + 1 for axis in axes]) if p.ndim == 3 else p)
+    np.testing.assert_allclose(foldwise.load(run, flips=True)(array).probabilities, total / 4, atol=1e-5)
+
+
+def test_each_says_what_it_reached(run):
+    verdict, other = run.verdict, others(run)
+    for name, row in ((None, verdict.configuration(verdict.answer.configuration)), (other.id[:8], other)):
+        own = row.metrics[verdict.metric.name]
+        score = foldwise.load(run, configuration=name).score
+        assert score.startswith(row.name)
+        assert "95 % interval" in score or own.low is None
+        assert "their mean was not judged" in score
+        alone = foldwise.load(run, configuration=name, fold=1).score
+        [reached] = [score.score for score in row.folds if score.fold == 0]
+        assert "fold 1 alone" in alone
+        assert f"{reached:.3g}" in alone
+
+
+def test_what_there_is_not_is_refused(run, images):
+    with pytest.raises(SpecError, match="no configuration is called 'transformer'"):
+        foldwise.load(run, configuration="transformer")
+    with pytest.raises(SpecError, match=r"no fold of .* is called '3'"):
+        foldwise.load(run, fold=3)
+    with pytest.raises(SpecError, match="handed over"):
+        foldwise.load(run.folder.winner, fold=1)
+    assert foldwise.load(run.folder.winner).score == foldwise.load(run).score
+    model, (_, arrays) = foldwise.load(run), images
+    with pytest.raises(DataError, match="shape"):
+        model(np.zeros((2, 5, 40, 32), np.uint8))
+    with pytest.raises(DataError, match="float32 values"):
+        model([arrays[0], arrays[1] / 255])
+
+
+def test_axes_of_arrays_are_recognised(run, images):
+    model, (_, arrays) = foldwise.load(run), images
+    array = arrays[0] if arrays[0].ndim == 3 else arrays[0][..., None]
+    first, last = model(np.moveaxis(array, -1, 0)), model(array)
+    np.testing.assert_array_equal(first.probabilities, last.probabilities)
+
+
+def test_the_command_names_model_and_score(run, images, tmp_path, monkeypatch, capsys):
+    words = [
+        "predict",
+        run.folder.root,
+        images[0],
+        "--out",
+        tmp_path / "out",
+        "--configuration",
+        others(run).name,
+        "--fold",
+        2,
+    ]
+    monkeypatch.setattr(sys, "argv", ["foldwise", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0
+    assert f"{others(run).name}, fold 2 alone" in said
