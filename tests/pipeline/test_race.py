@@ -141,6 +141,14 @@ def test_the_same_is_ruled_after_any_interrupt_and_in_any_order(raced, tmp_path,
     assert judge(broken)["race"] == judge(raced)["race"]
 
 
+def test_the_order_of_the_study_changes_no_ruling(whole, tmp_path):
+    turned = laid_out(write_study(tmp_path, list(reversed(SKILLS))), tmp_path / "run")
+    for item in [*turned.load_plan().items, *turned.load_plan().race.later]:
+        shutil.copytree(whole.done(item.id), turned.done(item.id)) if whole.done(item.id).is_dir() else None
+    work(turned, log=quiet)
+    assert rulings(turned) == rulings(whole)
+
+
 def test_rulings_that_are_gone_or_damaged_are_made_again_and_are_the_same(raced):
     before = rulings(raced)
     files = sorted((raced.root / "search").rglob("*.json"))

@@ -170,13 +170,18 @@ def scores_of(
     return scored
 
 
+def with_values(scored: Mapping[str, Scored], metric: Metric) -> list[str]:
+    """Those of which every unit has a defined value of a metric."""
+    return [id for id, own in scored.items() if np.isfinite(own.values[metric.name]).all()]
+
+
 def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collection[str]) -> Judgement:
     """The judgement of scores by configuration id; `complete` are those with every fold and repeat.
 
     One of these that lacks a defined score is not compared either.
     """
     name = terms.metric.name
-    whole = [id for id in scored if id in complete and np.isfinite(scored[id].values[name]).all()]
+    whole = [id for id in with_values(scored, terms.metric) if id in complete]
     comparable = best_first(whole, scored, terms.metric)
     rows = [scored[id] for id in comparable]
     decisive, intervals = None, dict[str, Sequence[Interval]]()

@@ -14,8 +14,9 @@ from functools import cached_property
 import numpy as np
 
 from foldwise.data.folds.splits import cases_tested
-from foldwise.judging.judgement import Judgement, judge_rows, scores_of, terms_of
+from foldwise.judging.judgement import Judgement, judge_rows, scores_of, terms_of, with_values
 from foldwise.judging.scores.rows import Rows, read_rows
+from foldwise.judging.scores.scoring import best_first
 from foldwise.judging.sections.boundary import choose_tolerance, with_boundaries
 from foldwise.judging.sections.configurations import difference_of, interval_of
 from foldwise.judging.statistics.racing import InterimScores, ruled_out
@@ -62,10 +63,12 @@ def ruling_on(study: Study, rows: Rows, race: Race, folder: RunFolder | None = N
     if folder is not None and choose_tolerance(study.judge, rows.family) is not None:
         part = with_boundaries(study, part, folder)
     scored = scores_of(study, part, [row.id for row in rows.configurations if part.complete(row.id)])
-    ids, terms = list(scored), terms_of(study, part)
+    terms = replace(terms_of(study, part), num_folds=rows.num_folds)
+    # In an order that is not that of the study: on which draws fall to whom nothing should turn.
+    ids = best_first(with_values(scored, terms.metric), scored, terms.metric)
     if not ids:
         return Ruling({})
-    table = replace(terms, num_folds=rows.num_folds).table_of(terms.metric, list(scored.values()))
+    table = terms.table_of(terms.metric, [scored[id] for id in ids])
     folds = scored[ids[0]].unit_folds
     if table.variance is None or folds is None:
         return Ruling({})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.racing import Look, ruled_out
+from foldwise.judging.statistics.racing import InterimScores, ruled_out
 from foldwise.judging.statistics.run_moments import independent_runs_in_mean, runs_in_mean
 from foldwise.judging.statistics.variance import estimate_variance
 
@@ -21,7 +21,7 @@ def seen(behind, *, folds=2, units=60, repeats=1, run_sd=0.005, seed=0):
     luck = runs[:, np.arange(repeats)[:, None], fold]
     images = 0.05 * rng.normal(size=units) + 0.02 * rng.normal(size=(len(behind), 1, units))
     scores = 0.8 - np.array(behind)[:, None, None] + images + luck
-    return Look(scores + 0.02 * rng.normal(size=scores.shape), fold, 5, 0.0, (0.0, 1.0))
+    return InterimScores(scores + 0.02 * rng.normal(size=scores.shape), fold, 5, 0.0, (0.0, 1.0))
 
 
 def test_those_far_behind_are_ruled_out_and_those_near_are_not():
