@@ -96,9 +96,9 @@ def _race(prepared: Prepared, costs: Costs) -> str | None:
 
 def _share_spared(prepared: Prepared) -> float | None:
     """The share of fits that a race is expected to spare; None where there can be none, or nothing is known beforehand."""
+    from foldwise.data.folds.splits import units_tested
     from foldwise.judging.statistics.power import Data, planned
     from foldwise.judging.statistics.racing import expected_share
-    from foldwise.pipeline.preparing import units_tested
     from foldwise.runs.racing import ALWAYS_LEFT, SHARE_OF_ALPHA, looks_of
 
     study, splits, groups = prepared.study, prepared.splits, prepared.audit.groups

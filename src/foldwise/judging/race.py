@@ -18,7 +18,7 @@ from foldwise.judging.judgement import Judgement, judge_rows, scores_of, terms_o
 from foldwise.judging.scores.rows import Rows, read_rows
 from foldwise.judging.scores.scoring import best_first
 from foldwise.judging.sections.boundary import choose_tolerance, with_boundaries
-from foldwise.judging.sections.configurations import difference_of, interval_of
+from foldwise.judging.sections.standings import difference_of, interval_of
 from foldwise.judging.statistics.racing import InterimScores, ruled_out
 from foldwise.judging.verdict_configurations import Standing
 from foldwise.judging.verdict_sections import RaceLook, RaceSection

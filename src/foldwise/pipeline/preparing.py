@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from foldwise.data.cache.packed import Packed
 from foldwise.data.cache.packing import pack, remove_pack
 from foldwise.data.cases import Dataset
 from foldwise.data.external_set import ExternalSet, read_external
-from foldwise.data.folds.splits import Split, make_splits, split_digest, write_splits
+from foldwise.data.folds.splits import Split, make_splits, split_digest, units_tested, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.data.public.getting import source_facts, with_source
 from foldwise.errors import DataError
@@ -120,16 +120,6 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     else:
         plan = plan_searches(study, compared, **about)
     return Prepared(file, study, dataset, packed, audited, splits, compared, plan, external)
-
-
-def units_tested(splits: Sequence[Split], groups: Sequence[str]) -> list[int]:
-    """Images, or groups of them, that the first folds of the first repeat test: of one fold, of two, and so on to all."""
-    tested: set[str] = set()
-    numbers = []
-    for split in (split for split in splits if split.repeat == 0):
-        tested |= {groups[case] or f"\0{case}" for case in split.test.tolist()}
-        numbers.append(len(tested))
-    return numbers
 
 
 def refuse(audited: Audit) -> None:

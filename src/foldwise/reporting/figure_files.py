@@ -15,7 +15,8 @@ from foldwise.csv_cells import TableReader, spelled
 from foldwise.errors import RunError
 from foldwise.reporting.drawing.rows import stacked
 from foldwise.reporting.drawing.svg import element, text
-from foldwise.reporting.report import joined, sections_of
+from foldwise.reporting.pages import joined
+from foldwise.reporting.report import sections_of
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.leaderboard import leaderboard
 from foldwise.runs.folder import written_whole

@@ -17,7 +17,7 @@ from foldwise.data.layouts.files import image_files_below
 from foldwise.data.overlays import Pixels, is_dark
 from foldwise.errors import DataError
 from foldwise.reporting.drawing.pictures import class_colour, data_uri, displayed, hex_colour
-from foldwise.reporting.report import environment
+from foldwise.reporting.pages import environment
 from foldwise.reporting.sections.images.gallery import MAX_BARS, ClassBar, Picture, ShownCase, names_of
 from foldwise.reporting.wording import count, percent
 from foldwise.runs.folder import read_json

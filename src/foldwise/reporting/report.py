@@ -1,21 +1,18 @@
-"""The report: a run folder in, one self-contained HTML file out; and the templates, style sheets and scripts it is made of."""
+"""The report: a run folder in, one self-contained HTML file out."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from foldwise.data.overlays import is_dark
 from foldwise.judging.verdict_configurations import ModelThroughput
+from foldwise.reporting.pages import environment
 from foldwise.reporting.report_data import ReportData, gather
 from foldwise.reporting.sections.images import data_card, gallery, hardest
 from foldwise.reporting.sections.training import (
@@ -40,7 +37,6 @@ from foldwise.reporting.sections.verdict import (
     search,
     speed,
 )
-from foldwise.reporting.wording import breakable, percent
 from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.study.spec import Study
 from foldwise.text import some
@@ -209,37 +205,3 @@ def _some_dark(data: ReportData) -> bool:
         return False
     cases = data.cases[:: max(1, len(data.cases) // LOOKED_AT)]
     return any(is_dark(data.images.image(case.index)) for case in cases)
-
-
-def environment(*kinds: str) -> Environment:
-    """The templates, with names escaped and numbers in words; a name that a template lacks is an error.
-
-    Args:
-        kinds: of the scripts that stand in the page, besides its style sheets: ``scripts``, ``live``.
-    """
-    templates = Environment(
-        loader=PackageLoader("foldwise.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {"breakable": breakable, "percent": percent}
-    script = "".join(map(joined, kinds))
-    # By its SHA-256 the Content-Security-Policy of a page lets this script run, and no other.
-    digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
-    templates.globals |= {
-        "style": Markup(joined("styles")),
-        "script": Markup(script),
-        "script_digest": digest,
-    }
-    return templates
-
-
-@cache
-def joined(kind: str) -> str:
-    """All files of ``scripts``, ``styles`` or ``live``, one below the other in the order of their names."""
-    folder = files("foldwise.reporting").joinpath("templates", kind)
-    # The order of the names is the order of the code: a later script uses functions of an earlier one.
-    parts = sorted(folder.iterdir(), key=lambda file: file.name)
-    return "\n".join(part.read_text(encoding="utf-8") for part in parts)

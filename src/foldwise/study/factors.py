@@ -17,8 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from foldwise.study import ranges
+from foldwise.study.ranges import shown
 from foldwise.study.training import NO_WEIGHTS_FILE, Choice, Training
-from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, shown, suggest
+from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, suggest
 from foldwise.text import count
 
 NAME = "name"  # of a level of a bundle, for people

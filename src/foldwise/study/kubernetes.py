@@ -9,8 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from foldwise.study import ranges
-from foldwise.study.ranges import Node
-from foldwise.study.validation_errors import InvalidValue, shown
+from foldwise.study.ranges import InvalidValue, Node, shown
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"  # of a host name
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"

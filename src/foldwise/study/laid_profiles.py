@@ -11,7 +11,7 @@ from platformdirs import user_config_dir
 from foldwise.errors import SpecError
 from foldwise.storage import from_home
 from foldwise.study.profiles import PROFILES
-from foldwise.study.validation_errors import shown
+from foldwise.study.ranges import shown
 from foldwise.study.yaml_places import YamlSource, parse_value, read_source
 from foldwise.text import some
 

@@ -10,8 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from foldwise.study import ranges
 from foldwise.study.kubernetes import KubernetesProfile
-from foldwise.study.ranges import Node
-from foldwise.study.validation_errors import InvalidValue, shown
+from foldwise.study.ranges import InvalidValue, Node, shown
 
 # Days, hours, minutes and seconds in the forms that sbatch takes.
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")

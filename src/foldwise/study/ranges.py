@@ -6,9 +6,12 @@ keyboard (epochs of 1e15, a learning rate of 1e9) ends in a message and not in d
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+SHOWN_LETTERS = 60
 
 
 class Node(BaseModel):
@@ -16,6 +19,27 @@ class Node(BaseModel):
 
     # No path, name or pattern is longer than what a file system takes.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=4096)
+
+
+class InvalidValue(ValueError):
+    """A value that its field cannot take; raised by our own validators.
+
+    Args:
+        what: goes on after the key: "must be ..., got ...".
+        cure: one sentence, or none.
+    """
+
+    def __init__(self, what: str, cure: str | None = None) -> None:
+        self.what, self.cure = what, cure
+        super().__init__(what)
+
+
+def shown(value: Any) -> str:
+    """A value as the study file would write it, cut where it is long; nothing is said to be nothing."""
+    if value is None:
+        return "nothing"
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]} ..."
 
 
 # Metrics run from 0 to 1, log loss some further: half of that is no difference without consequence.

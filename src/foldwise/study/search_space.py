@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from foldwise.study.factors import NAME, checked_part, find_errors, is_bundle, settings_of
 from foldwise.study.own_code import identity
+from foldwise.study.ranges import shown
 from foldwise.study.training import Training
-from foldwise.study.validation_errors import Invalid, Keys, dotted, shown, suggest
+from foldwise.study.validation_errors import Invalid, Keys, dotted, suggest
 
 if TYPE_CHECKING:
     from foldwise.study.spec import Searching

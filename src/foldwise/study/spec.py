@@ -14,9 +14,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from foldwise.study import ranges
 from foldwise.study.kubernetes import KubernetesProfile
 from foldwise.study.profiles import PROFILES, Profile, RayProfile, SlurmProfile
-from foldwise.study.ranges import Node
+from foldwise.study.ranges import InvalidValue, Node, shown
 from foldwise.study.training import Choice, Task
-from foldwise.study.validation_errors import InvalidValue, shown
 
 IGNORE = 255  # the target value of pixels that no loss and no score may count
 # Times that `validate.aa_test: true` trains a configuration again: five equals make ten pairs.

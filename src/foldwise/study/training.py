@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from foldwise.errors import unknown
 from foldwise.study import ranges
 from foldwise.study.named_weights import NAMED_WEIGHTS
-from foldwise.study.ranges import Node
-from foldwise.study.validation_errors import InvalidValue, shown
+from foldwise.study.ranges import InvalidValue, Node, shown
 
 Task = Literal[
     "binary_classification",

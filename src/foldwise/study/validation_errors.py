@@ -13,24 +13,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from foldwise.errors import SpecError
+from foldwise.study.ranges import InvalidValue, shown
 
 Keys = tuple[str | int, ...]
 Part = TypeVar("Part", bound=BaseModel)
-SHOWN_LETTERS = 60
 ALIKE = 0.7  # of values; less would answer gpu with cpu
-
-
-class InvalidValue(ValueError):
-    """A value that its field cannot take; raised by our own validators.
-
-    Args:
-        what: goes on after the key: "must be ..., got ...".
-        cure: one sentence, or none.
-    """
-
-    def __init__(self, what: str, cure: str | None = None) -> None:
-        self.what, self.cure = what, cure
-        super().__init__(what)
 
 
 @dataclass(frozen=True)
@@ -56,14 +43,6 @@ def dotted(keys: Iterable[str | int]) -> str:
     for key in keys:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
     return text
-
-
-def shown(value: Any) -> str:
-    """A value as the study file would write it, cut where it is long; nothing is said to be nothing."""
-    if value is None:
-        return "nothing"
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]} ..."
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

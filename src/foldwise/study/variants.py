@@ -8,10 +8,10 @@ from copy import deepcopy
 from typing import Any
 
 from foldwise.errors import SpecError, unknown
-from foldwise.study.ranges import MAX_VARIANTS
+from foldwise.study.ranges import MAX_VARIANTS, shown
 from foldwise.study.spec import Study
 from foldwise.study.training import Choice, Training
-from foldwise.study.validation_errors import Invalid, Keys, model_at, shown
+from foldwise.study.validation_errors import Invalid, Keys, model_at
 from foldwise.study.yaml_places import YamlSource
 
 VARIANTS = "variants"

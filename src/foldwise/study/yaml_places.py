@@ -15,7 +15,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from foldwise.errors import SpecError
-from foldwise.study.validation_errors import Invalid, Keys, dotted, shown
+from foldwise.study.ranges import shown
+from foldwise.study.validation_errors import Invalid, Keys, dotted
 from foldwise.text import in_shell
 
 Position = tuple[int, int]  # line and column, from 0

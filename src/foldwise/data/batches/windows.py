@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from foldwise.data.batches.normalize import Normalization
-from foldwise.data.cache.packed import Packed
 from foldwise.study.spec import IGNORE
+
+if TYPE_CHECKING:
+    from foldwise.data.cache.packed import Packed
 
 
 def on_device(values: Tensor, device: torch.device) -> Tensor:

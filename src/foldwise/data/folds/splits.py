@@ -196,6 +196,16 @@ def cases_tested(splits: Sequence[Split]) -> np.ndarray:
     return np.unique(np.concatenate([split.test for split in splits])).astype(np.int64)
 
 
+def units_tested(splits: Sequence[Split], groups: Sequence[str]) -> list[int]:
+    """Images, or groups of them, that the first folds of the first repeat test: of one fold, of two, and so on to all."""
+    tested: set[str] = set()
+    numbers = []
+    for split in (split for split in splits if split.repeat == 0):
+        tested |= {groups[case] or f"\0{case}" for case in split.test.tolist()}
+        numbers.append(len(tested))
+    return numbers
+
+
 def unscored_classes(
     splits: Sequence[Split], presence_NK: np.ndarray, groups: Sequence[str]
 ) -> tuple[int, ...]:

@@ -19,9 +19,9 @@ from foldwise.judging.external.reading import ScoreFiles, read_files
 from foldwise.judging.judge import assemble
 from foldwise.judging.judgement import Judgement, Terms, judge_scores
 from foldwise.judging.scores.scoring import Scored, over_repeats, score
-from foldwise.judging.sections.configurations import result_of
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.fit_warnings import unstable
+from foldwise.judging.sections.standings import result_of
 from foldwise.judging.sections.warnings import not_distinguishable, optimism, small
 from foldwise.judging.statistics.design import Factor
 from foldwise.judging.tables import CLASSIFIED, write_outputs, write_table
