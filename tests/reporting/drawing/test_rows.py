@@ -4,9 +4,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from foldwise.judging.verdict import CostFront, FrontMember
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
+from foldwise.reporting.drawing.fronts import front_panel
 from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_head, score_scale
-from foldwise.reporting.sections.verdict.costs import OTHERS, cost_chart
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0, span=0.02, **cost):
@@ -59,48 +60,15 @@ def test_a_baseline_is_a_cross_or_an_arrow(estimate, said):
     assert scale_head(scale).startswith("<svg")
 
 
-def test_cost_names_those_that_nothing_beats():
-    told = [
-        configuration(0, 0.9, latency=20.0),
-        configuration(1, 0.89, latency=30.0),
-        configuration(2, 0.8, latency=2.0),
-    ]
-    drawn = cost_chart(told, title="Dice")
-    named = [one.text for one in parts(drawn, "name")]
-    assert named == ["model <0>", "model <2>"]
-
-
-def test_cost_differences_within_the_interval_of_the_winner_are_drawn_small():
-    first = configuration(0, 0.355, latency=20.0, verdict="winner", span=0.07)
-    other = configuration(1, 0.347, latency=30.0, verdict="could be best")
-    drawn = cost_chart([first, other], title="Dice")
-    assert len(parts(drawn, "shade")) == 1
+def test_what_could_be_best_stands_with_its_interval_beside_the_front():
+    first = configuration(0, 0.95, verdict="winner", latency=2.0)
+    other = configuration(1, 0.7, verdict="could be best", latency=9.0, span=0.2)
+    hopeless = configuration(2, 0.1, latency=9.5)
+    results = {row.id: row for row in (first, other.model_copy(update={"could_be_best": True}), hopeless)}
+    member = FrontMember(id=first.id, cost=2.0, not_better_than=None)
+    values = {"c-0": 2.0, "c-1": 9.0, "c-2": 9.5}
+    front = CostFront(cost="latency_ms", values=values, members=(member,), cheapest_rival=None)
+    words = dict.fromkeys(results, "")
+    drawn = front_panel(front, results, {"c-0": "A"}, axis="ms", score="Dice", per_unit=1.0, words=words)
     heights = [float(label.text) for label in parts(drawn, "tick") if label.text.startswith("0.")]
-    assert max(heights) - min(heights) > 0.09
-
-
-def test_without_latency_there_is_no_cost_chart():
-    assert cost_chart([configuration(0, 0.9, latency=None)], title="Dice") is None
-
-
-def test_where_all_are_equally_fast_there_is_no_cost_chart_and_an_equally_fast_worse_one_is_not_named():
-    alike = [configuration(place, 0.9 - place / 10, latency=5.0) for place in range(2)]
-    assert cost_chart(alike, title="Dice") is None
-    drawn = cost_chart([*alike, configuration(2, 0.6, latency=2.0)], title="Dice")
-    assert [one.text for one in parts(drawn, "name")] == ["model <0>", "model <2>"]
-
-
-def test_score_stands_against_every_cost_that_was_measured_and_differs():
-    alike = {"peak_memory_mb": 420.0}
-    told = [
-        configuration(place, 0.9 - place / 10, train_s=10.0 + 10 * place, **alike) for place in range(1, 3)
-    ]
-    told.insert(0, configuration(0, 0.9, train_s=10.0, energy_j=7200.0, **alike))
-    drawn = [cost_chart(told, title="Dice", price=price, width=310) for price in OTHERS]
-    assert [one is not None for one in drawn] == [True, False, True]  # memory is the same for all
-    assert "seconds of training per fold →" in drawn[0]
-    assert "watt-hours per fold →" in drawn[2]
-    assert "2.0\u00a0Wh" in drawn[2]
-    # a pass of the encoder that needs more than the fit
-    told[1] = configuration(1, 0.8, shared_peak_memory_mb=900.0, **alike)
-    assert cost_chart(told, title="Dice", price=OTHERS[1]) is not None
+    assert min(heights) <= 0.6

@@ -65,7 +65,8 @@ def front_panel(
         costs.values(), 40, WIDTH - 14, margin=0.08, log=max(costs.values()) > LOG_FROM * min(costs.values())
     )
     named = [id for id in costs if id in members or results[id].verdict == "winner"]
-    y = _score_scale([results[id] for id in named])
+    could = [id for id in costs if results[id].could_be_best]
+    y = _score_scale([results[id] for id in dict.fromkeys((*named, *could))])
     # The best last, on top of all others.
     spots = [
         Spot(
@@ -105,7 +106,7 @@ def _numbers(
 
 
 def _score_scale(marked: Sequence[ConfigurationResult]) -> Scale:
-    """Over the intervals of those that are marked: hopeless ones stand at its lower edge, and squeeze nobody."""
+    """Over the intervals of those on the front and of those that could be best: hopeless ones stand at its lower edge."""
     ends = [
         value
         for result in marked
