@@ -383,8 +383,8 @@ def test_fits_that_were_done_before_the_race_count_no_more_than_in_it(raced, tmp
     ("change", "message"),
     [
         (["compare.optimizer=[adam, sgd]"], "a race of 2 configurations can rule none out"),
-        (["validate.folds=2", "validate.repeats=1"], "there is nothing to look at before the end"),
-        (["data.phantom.images=14", "validate.folds=2"], "with 20 tested images"),
+        (["validate.folds=2", "validate.repeats=1"], "and here nothing comes after that"),
+        (["data.phantom.images=14", "validate.folds=2"], "all folds together test 10"),
     ],
 )
 def test_a_race_that_can_save_nothing_is_refused_with_the_cure(tmp_path, change, message):
@@ -473,3 +473,15 @@ def test_report_and_tables_show_who_was_ruled_out_early_without_a_rank(raced):
         rows = [row for row in csv.DictReader(file) if row["verdict"] == EARLY]
     assert [row["num_spared"] for row in rows] == [str(row["num_spared"]) for row in early]
     assert all(row["could_be_best"] in ("False", "0", "false") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"), [("train.pretrain=denoise", "pretrain"), ("train.freeze=encoder", "features")]
+)
+def test_what_fits_of_a_fold_share_comes_with_the_first_of_them(tmp_path, change, kind):
+    plan = laid_out(write_study(tmp_path), tmp_path / "run", [change]).load_plan()
+    needed = {need for item in plan.items for need in item.needs}
+    assert needed == {item.id for item in plan.items if item.kind == kind}
+    assert {item.id for item in plan.race.later if item.kind == kind} == {
+        need for item in plan.race.later for need in item.needs
+    } - needed

@@ -115,7 +115,8 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
         pixels = int(packed.shapes.prod(axis=1).sum())
         plan = make_plan(study, compared, images=ImageSizes(len(packed), pixels, packed.is_square), **about)
         if study.validate_.race:
-            race = plan_race(study, compared, units_tested(splits, audited.groups))
+            units, where = units_tested(splits, audited.groups), file.locate("validate", "race")
+            race = plan_race(study, compared, units, where=where)
             plan = replace(plan, race=race)
     else:
         plan = plan_searches(study, compared, **about)

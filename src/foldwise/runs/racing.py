@@ -110,13 +110,16 @@ def _next(number: int) -> int:
     return max(number + 1, math.ceil(GROWTH * number))
 
 
-def plan_race(study: Study, configurations: Sequence[Configuration], units: Sequence[int]) -> Race:
+def plan_race(
+    study: Study, configurations: Sequence[Configuration], units: Sequence[int], *, where: str | None = None
+) -> Race:
     """The race of a study, before it has begun.
 
     Args:
         study: which asks for one.
         configurations: of the study; the A/A test trains the first one again, and needs all of its fits.
         units: as of `looks_of`.
+        where: the study asks for it.
 
     Raises:
         SpecError: there is nothing to look at before the end, or nothing that could be ruled out.
@@ -124,7 +127,7 @@ def plan_race(study: Study, configurations: Sequence[Configuration], units: Sequ
     judge, validation = study.judge, study.validate_
     looks = looks_of(units, validation.repeats)
     if len(configurations) <= ALWAYS_LEFT or not looks:
-        raise _no_race(len(configurations), units)
+        raise _no_race(len(configurations), units, where or "validate.race")
     each = judge.alpha * SHARE_OF_ALPHA / len(looks)
     exempt = tuple(row.id for row in configurations[:1] if validation.num_copies)
     # All but the fits and their results that rulings depend on.
@@ -133,21 +136,18 @@ def plan_race(study: Study, configurations: Sequence[Configuration], units: Sequ
     return Race(f"race-{sha256(key.encode()).hexdigest()[:16]}", looks, each, exempt)
 
 
-def _no_race(num_configurations: int, units: Sequence[int]) -> SpecError:
+def _no_race(num_configurations: int, units: Sequence[int], where: str) -> SpecError:
     if num_configurations <= ALWAYS_LEFT:
         what = f"a race of {count(num_configurations, 'configuration')} can rule none out: {ALWAYS_LEFT} are always trained in full"
-        return SpecError(what, where="validate.race", cure="Compare more, or leave validate.race out.")
-    what = (
-        f"there is nothing to look at before the end of the study: that takes {FIRST_FOLDS} folds, or repeats of a given "
-        f"split, with {LEAST_UNITS} tested images (or groups of them) in them"
+        return SpecError(what, where=where, cure="Compare more, or leave validate.race out.")
+    looked = (
+        f"a race looks after {FIRST_FOLDS} folds in which {LEAST_UNITS} images (or groups of them) are tested"
     )
     if units[-1] < LEAST_UNITS:
-        return SpecError(
-            f"{what}, and all folds have {units[-1]}", where="validate.race", cure="Leave it out."
-        )
-    return SpecError(
-        what, where="validate.race", cure="Set validate.repeats to 3, or leave validate.race out."
-    )
+        what = f"{looked}, and all folds together test {units[-1]}"
+        return SpecError(what, where=where, cure="Leave validate.race out.")
+    what = f"{looked}, or after two trainings of a single split, and here nothing comes after that"
+    return SpecError(what, where=where, cure="Set validate.repeats to 3, or leave validate.race out.")
 
 
 def opened(items: Iterable[Item], race: Race, folder: Path) -> tuple[tuple[Item, ...], Race]:
