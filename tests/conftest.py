@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from browsing import CHROMIUM, QUIET
 from hypothesis import HealthCheck, settings
 
 # Before torch is imported anywhere: tests run several at a time, and many threads on few cores only wait.
@@ -95,3 +96,15 @@ def killed_while_writing():
         assert subprocess.run([sys.executable, "-c", code], check=False, timeout=200).returncode == -9
 
     return kill
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A real browser to open pages in."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed here, so pages cannot be opened")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()

@@ -13,6 +13,7 @@ import tifffile
 import torch
 from fits_to_try import fit, tiny
 from networks_to_try import EVERY, network
+from ort_web_package import package_or_skip
 from PIL import Image
 
 from foldwise.data.batches.normalize import Normalization
@@ -65,7 +66,13 @@ def winner_of(model, task, num_channels=3, size=64):
     )  # fmt: skip
     members = tuple(SimpleNamespace(model=saved, network=each) for each in networks)
     return SimpleNamespace(
-        members=members, model=saved, thresholds=np.full(4, 0.5), temperature=None, channels=()
+        members=members,
+        model=saved,
+        thresholds=np.full(4, 0.5),
+        temperature=None,
+        channels=(),
+        caution=None,
+        sizes_px=None,
     )
 
 
@@ -93,7 +100,8 @@ def test_every_format_gives_what_foldwise_gives(tmp_path, format, model, task):
             else [np.eye(3, 4), np.eye(1, 4)]
         )
     metric = METRICS[{"multilabel": "label_accuracy", "multiclass": "accuracy"}[task.partition("_")[0]]] if not task.endswith("segmentation") else METRICS["dice_img_macro"]  # fmt: skip
-    handover = handover_of(winner, batches, targets=targets, metric=metric)
+    package = package_or_skip() if format == "try-it" else None
+    handover = handover_of(winner, batches, targets=targets, metric=metric, ort_web=package)
     made = {each.format: each for each in write_formats(handover, [format], tmp_path)}
     assert set(made) == {format, *EXPORTERS[format].made_of}
     exported = made[format]
@@ -148,9 +156,9 @@ def test_what_cannot_be_written_is_refused_and_what_is_made_of_it(tmp_path, monk
 
     handover = handover_of(winner_of("conv", "multiclass_segmentation"), [images(2, 3, 32, 32)])
     monkeypatch.setitem(module.EXPORTERS, "onnx", replace(EXPORTERS["onnx"], write=broken))
-    onnx, script, torchscript, package = write_formats(handover, list(EXPORTERS), tmp_path)
+    onnx, script, torchscript, package, page = write_formats(handover, list(EXPORTERS), tmp_path)
     assert onnx.refusal == "it cannot be written (RuntimeError: no word for aten::odd)"
-    assert script.refusal == "it is made of onnx, which could not be written"
+    assert script.refusal == page.refusal == "it is made of onnx, which could not be written"
     assert not torchscript.refusal
     assert not package.refusal  # of TorchScript alone
     with zipfile.ZipFile(tmp_path / PACKAGE) as zipped:

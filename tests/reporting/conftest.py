@@ -1,25 +1,13 @@
-"""Made runs with their reports, each made once for all tests of the report, and a real browser to open them in."""
+"""Made runs with their reports, each made once for all tests of the report."""
 
 import fcntl
 import os
 
 import pytest
-from browsing import CHROMIUM, QUIET
 from make_run import RUNS, make_run
 
 from foldwise.reporting.report import write_report
 from foldwise.runs.folder import RunFolder
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed here, so the report cannot be opened")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 class MadeRuns(dict):

@@ -44,6 +44,8 @@ class ExportOptions:
         images: a folder of images to prove the formats on; the test images of the run where None.
         authors, licence: of the model.
         pixel_um: the side of a pixel of the training images.
+        ort_web: the npm package of onnxruntime for browsers; of the page.
+        examples: how many test images the page may show.
     """
 
     formats: tuple[str, ...] = ()
@@ -51,6 +53,8 @@ class ExportOptions:
     authors: tuple[str, ...] = ()
     licence: str | None = None
     pixel_um: float | None = None
+    ort_web: Path | None = None
+    examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,8 @@ def _handover(
         licence=options.licence,
         pixel_um=options.pixel_um,
         threads=torch.get_num_threads(),
+        ort_web=options.ort_web,
+        examples=options.examples,
     )
 
 
@@ -220,7 +226,7 @@ def _chosen(stated: Sequence[str], handover: Handover) -> tuple[list[str], dict[
     from foldwise.learning.export.exporters import EXPORTERS
 
     formats, left_out = [], {}
-    for name in stated or EXPORTERS:
+    for name in stated or [name for name, row in EXPORTERS.items() if row.by_default]:
         row = choose(EXPORTERS, name, "format", where="--format")
         lacks = row.lacks(handover)
         try:
@@ -228,6 +234,7 @@ def _chosen(stated: Sequence[str], handover: Handover) -> tuple[list[str], dict[
                 what = f"a {name} file names its authors and its licence"
                 raise SpecError(what, where="--format", cure=f"Add {' and '.join(lacks)}.")
             row.refuse_without_modules()
+            row.refuse(handover)
         except (SpecError, MissingExtra) as error:
             if stated:
                 raise

@@ -13,7 +13,9 @@ Model = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a m
 Formats = Annotated[
     list[str],
     typer.Option(
-        "--format", metavar="NAME", help="onnx, script, torchscript or bioimageio. [default: all that can be]"
+        "--format",
+        metavar="NAME",
+        help="onnx, script, torchscript, bioimageio or try-it. [default: all but try-it]",
     ),
 ]
 Out = Annotated[
@@ -30,6 +32,14 @@ Licence = Annotated[str | None, typer.Option(metavar="SPDX", help="Of the model,
 PixelSize = Annotated[
     float | None, typer.Option(min=1e-9, max=1e9, help="Side of a training image's pixel, in µm.")
 ]
+OrtWeb = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.tgz", help="onnxruntime-web for try-it, as npm packs it.", show_default="asked of npm"
+    ),
+]
+TryIt = Annotated[bool, typer.Option("--try-it", help="The same as --format try-it.")]
+Examples = Annotated[int, typer.Option(min=0, max=24, help="Test images that try-it may show to anybody.")]
 
 
 def export(  # noqa: PLR0913 - each is an option
@@ -40,13 +50,19 @@ def export(  # noqa: PLR0913 - each is an option
     author: Authors = [],  # noqa: B006
     licence: Licence = None,
     pixel_size: PixelSize = None,
+    try_it: TryIt = False,
+    ort_web: OrtWeb = None,
+    examples: Examples = 0,
     trust_code: TrustCode = False,
 ) -> None:
-    """The winner for other programs: ONNX and a script, TorchScript, a BioImage.IO package; each proven, with a model card."""
+    """The winner for other programs: ONNX and a script, TorchScript, a BioImage.IO package, a page to try it; each proven, with a model card."""
     from foldwise.pipeline import exporting
 
     folder = out if out is not None else Path(f"{run.resolve().name}-export")
-    options = exporting.ExportOptions(tuple(formats), images, tuple(author), licence, pixel_size)
+    formats = [*formats, *(["try-it"] if try_it else [])]
+    options = exporting.ExportOptions(
+        tuple(formats), images, tuple(author), licence, pixel_size, ort_web, examples
+    )
     export_ = exporting.export(run, folder, options, trust_code=trust_code)
     for each in export_.exported:
         if each.refusal:

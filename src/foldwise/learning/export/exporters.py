@@ -20,8 +20,10 @@ from foldwise.learning.export.handover import Handover
 from foldwise.learning.export.onnx_file import EXTRA, OnnxModel, write_graph
 from foldwise.learning.export.proof import Predictor
 from foldwise.learning.export.torchscript import run_torchscript, write_torchscript
+from foldwise.learning.export.try_it import refuse_for_browsers, run_try_it, write_try_it
 
 MODEL, SCRIPT, TORCHSCRIPT, PACKAGE = "model.onnx", "predict.py", "model.torchscript.pt", "bioimageio.zip"
+TRY_IT = "try-it.html"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Exporter:
         made_of: formats that come before it.
         resizes: whether it brings images to the size of the model itself.
         asks: attributes of `Handover` that have to be there, with the option that brings them.
+        refuse: raises what speaks against this model in this format, before anything is written.
+        by_default: whether it is written where no format is named.
     """
 
     file: str
@@ -47,6 +51,8 @@ class Exporter:
     made_of: tuple[str, ...] = ()
     resizes: bool = False
     asks: Mapping[str, str] = field(default_factory=dict)
+    refuse: Callable[[Handover], None] = lambda _: None
+    by_default: bool = True
 
     def lacks(self, handover: Handover) -> list[str]:
         """Options without which it cannot be written."""
@@ -112,6 +118,14 @@ def _run_bioimageio(folder: Path, threads: int) -> Predictor:
     return run_package(folder / PACKAGE, threads)
 
 
+def _write_try_it(handover: Handover, folder: Path) -> None:
+    write_try_it(handover, folder / TRY_IT, folder / MODEL)
+
+
+def _run_try_it(folder: Path, threads: int) -> Predictor:
+    return run_try_it(folder / TRY_IT, threads)
+
+
 EXPORTERS: dict[str, Exporter] = {
     "onnx": Exporter(
         MODEL,
@@ -143,5 +157,15 @@ EXPORTERS: dict[str, Exporter] = {
         ("bioimageio.spec", "onnxruntime"),
         made_of=("onnx", "torchscript"),
         asks={"authors": "--author", "licence": "--licence"},
+    ),
+    "try-it": Exporter(
+        TRY_IT,
+        "a page that runs the model in a browser, offline",
+        _write_try_it,
+        _run_try_it,
+        ("onnx", "onnxruntime"),
+        made_of=("onnx",),
+        refuse=refuse_for_browsers,
+        by_default=False,  # 6 MB and more, of which npm may have to bring a part
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ class Handover:
         authors: names; of a BioImage.IO package.
         licence: of the model, as SPDX writes it.
         pixel_um: the side of a pixel; None where it is not known.
+        ort_web: the npm package of onnxruntime for browsers, where it was stated.
+        examples: how many of the images may be shown in a page.
         any_size: file -> whether it takes images of any size, of those that are written already.
     """
 
@@ -47,6 +50,8 @@ class Handover:
     licence: str | None = None
     pixel_um: float | None = None
     threads: int = 1
+    ort_web: Path | None = None
+    examples: int = 0
     any_size: dict[str, bool] = field(default_factory=dict)
 
     @cached_property

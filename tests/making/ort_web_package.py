@@ -1,0 +1,19 @@
+"""Where the npm package of onnxruntime for browsers lies, for tests of the page that runs a model; it is not asked of npm."""
+
+import os
+from pathlib import Path
+
+import pytest
+from platformdirs import user_cache_dir
+
+from foldwise.learning.export.ort_web import FILE, NAME
+
+PLACES = (os.environ.get("FOLDWISE_ORT_WEB", ""), Path(user_cache_dir("foldwise")) / NAME / FILE)
+
+
+def package_or_skip():
+    """Its path; the test is skipped where it is not there."""
+    for place in filter(None, PLACES):
+        if Path(place).is_file():
+            return Path(place)
+    pytest.skip(f"{FILE} is not there: name it in FOLDWISE_ORT_WEB, or make a page once with npm")
