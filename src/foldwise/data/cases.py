@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -76,6 +77,8 @@ class Dataset:
         channels_left_out: words that stand where a channel does, and that the study did not ask for.
         decoding: what the study states of what files say of their own pixels.
         columns: what tables say of where the images come from, and the study does not use.
+        flagged: names of the images whose label a person has flagged, each with a note; no cases where the study
+            leaves them out.
         decoded_masks: what the census of mask values decoded, for packing; None where there was no census.
     """
 
@@ -90,4 +93,5 @@ class Dataset:
     channels_left_out: tuple[str, ...] = ()
     decoding: Decoding = AS_SHOWN
     columns: tuple[Column, ...] = ()
+    flagged: Mapping[str, str] = field(default_factory=dict)
     decoded_masks: DecodedMasks | None = field(default=None, compare=False, repr=False)

@@ -65,6 +65,7 @@ def read_external(
         return None
     own = data.external.model_dump(exclude_unset=True)
     blank = {"phantom": None, "source": None, "slices_per_group": None, "external": None, "layout": "auto"}
+    blank |= {"flagged": "keep"}  # its images are looked through by nobody
     blank |= dict.fromkeys(("images", "masks", "table", "image_column", "label_columns", "group_column"))
     recognised = {"task": dataset.task, "classes": dataset.classes}
     spec = data.model_copy(update=blank | recognised | own)

@@ -104,6 +104,7 @@ class DataSpec(Node):
     mask_values: dict[str, str] | None = None
     ignore_value: ranges.MaskValue | None = None
     slices_per_group: ranges.Slices | None = None
+    flagged: Literal["keep", "leave_out"] = "keep"
     decoding: Decoding = AS_SHOWN
     external: Annotated[
         ExternalData | None,

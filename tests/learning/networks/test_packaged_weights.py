@@ -7,9 +7,9 @@ import pytest
 import timm
 import torch
 
-from foldwise.errors import MissingExtra
+from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.networks import packaged_weights
-from foldwise.learning.networks.weights import file_shapes, weights_file
+from foldwise.learning.networks.weights import file_shapes, match, weights_file
 from foldwise.study.named_weights import NAMED_WEIGHTS
 from foldwise.study.training import Training
 
@@ -43,6 +43,25 @@ def test_they_are_real(installed):
     assert shares.argmax(1)[0] != shares.argmax(1)[1]
     assert shares.max(1).values.min() > 0.02  # 1000 classes
     assert network.state_dict()["blocks.3.0.conv_pw.weight"].std() != untrained
+
+
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_lite0", "mobilenetv2_100", "mobilenetv3_small_050", "mobilenetv4_conv_small"]
+)
+def test_an_encoder_of_masks_takes_the_weights_of_a_classifier_up_to_its_last_features(name):
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    with torch.device("meta"):
+        file = {key: tuple(value.shape) for key, value in timm.create_model(name).state_dict().items()}
+    encoder = {
+        key: tuple(value.shape) for key, value in get_encoder(f"tu-{name}", weights=None).state_dict().items()
+    }
+    report, placed = match(file, encoder, source="a file", name=name)
+    assert set(placed) == set(encoder)
+    assert {key.split(".")[0] for key in report.unexpected} <= {"classifier", "conv_head", "bn2", "norm_head"}
+    # Of another network, nothing is left out silently.
+    with pytest.raises(SpecError, match=r"are not in the encoder: blocks\.9\.weight"):
+        match(file | {"blocks.9.weight": (1,)}, encoder, source="a file", name=name)
 
 
 def test_a_package_that_is_not_there_or_holds_other_numbers_is_refused(monkeypatch, tmp_path):

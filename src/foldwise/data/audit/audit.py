@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foldwise.csv_cells import TableWriter
-from foldwise.data.audit.columns import column_findings
+from foldwise.data.audit.columns import column_findings, review_findings
 from foldwise.data.audit.copies import MAX_COMPARED, Copies, clusters, find_copies, join_groups
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
@@ -76,6 +76,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
         *_group_findings(dataset, groups, validation),
         *division_findings(dataset, packed, groups, copies, validation),
         *column_findings(dataset, packed, copies, validation),
+        *review_findings(dataset),
         *property_findings(dataset, packed),
         *name_findings(dataset, validation),
         *series_findings(dataset, packed, validation),

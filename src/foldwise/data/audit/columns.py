@@ -1,4 +1,7 @@
-"""What tables say of where images come from and a study does not use, with the key that would; each key is tried before."""
+"""What tables say of images and a study does not use, with the key that would: where they come from, and flagged labels.
+
+Keys of where they come from are tried before.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +62,28 @@ def column_findings(
     leaks_first = sorted(offers, key=lambda offer: not offer.is_leak)
     choices = tuple(choice for offer in leaks_first if (choice := offer.choice))
     return [Finding("columns_not_used", severity, message, (), cure, choices=choices)]
+
+
+def review_findings(dataset: Dataset) -> list[Finding]:
+    """Images whose label a person has flagged: a note while they are used, a warning once they are left out.
+
+    Who flags labels where networks were wrong, and leaves these images out, leaves out what is hard.
+    """
+    if not dataset.flagged:
+        return []
+    named = [f"{name} ({note})" if note else name for name, note in dataset.flagged.items()]
+    names, cases = some(named, 10), tuple(dataset.flagged)
+    number = count(len(cases), "label")
+    if dataset.flagged.keys() & {case.name for case in dataset.cases}:
+        cure = "Mend these labels, and decide anew; or state data.flagged: leave_out, and the report says so."
+        message = f"{number} flagged in review.csv, and used as all others: {names}."
+        return [Finding("flagged", "note", message, cases, cure, choices=("data.flagged=leave_out",))]
+    message = (
+        f"Images left out, because their labels are flagged in review.csv: {names}. Where labels were flagged because networks"
+        " disagreed with them, what is left is easier than what comes, and scores are too good."
+    )
+    cure = "Mend these labels rather than leave them out; say in a paper how many were left out, and who decided."
+    return [Finding("flagged_left_out", "warning", message, cases, cure)]
 
 
 @dataclass(frozen=True)

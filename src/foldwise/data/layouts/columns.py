@@ -1,4 +1,7 @@
-"""Columns of tables that say where images come from, and that a study does not use: a split, patients, sites, dates."""
+"""Columns of tables that say where images come from, and that a study does not use: a split, patients, sites, dates.
+
+And the one in which a person has decided on labels.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,25 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foldwise.data.cases import Case, Column, ColumnKind
 from foldwise.data.layouts.files import PARTS, Finder
 from foldwise.data.layouts.labels import FALSE, LABEL_NAMES, TRUE, label_columns
 from foldwise.data.layouts.parts import PART_COLUMNS, parts_of
-from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table
+from foldwise.data.layouts.tables import (
+    DECISION,
+    REVIEW,
+    Table,
+    image_column,
+    is_review,
+    match_rows,
+    read_table,
+)
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.study.spec import DataSpec
-from foldwise.text import composed
+from foldwise.text import composed, count, listed
 
 # fmt: off
 # Who or what several images may be taken of, by the words that names of columns are made of.
@@ -55,6 +67,7 @@ _NUMBERED = re.compile(r"([A-Za-z]{1,12})[ _-]?\d{1,8}[A-Za-z]?")
 _MIN_NUMBERED = 6  # different values such as P001, from which on they are no grades
 _MOSTLY = 0.9  # of the values that must look like what they are taken for
 _MAX_BYTES = 500  # of a row of a file of a split
+ACCEPT, FLAG = "accept", "flag"  # decisions on labels
 _MAX_ROWS = 3  # times as many rows as images: a table with more is of another set
 
 
@@ -206,3 +219,71 @@ def _is_numbered(values: Sequence[str]) -> bool:
 def _share(matches: Iterable[object]) -> float:
     matching = [match is not None for match in matches]
     return sum(matching) / len(matching)
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a person has decided on labels: the images whose label is flagged, each with a note; and what to say of it."""
+
+    flagged: dict[str, str] = field(default_factory=dict)
+    statements: tuple[str, ...] = ()
+
+
+def reviewed(
+    cases: tuple[Case, ...], root: Path, data: DataSpec, folder: str
+) -> tuple[tuple[Case, ...], Review]:
+    """The cases, without those whose label is flagged where the study says so, and the decisions in ``review.csv``.
+
+    Rows of images that the study does not have are named and count for nothing: who flags a file may then remove it.
+
+    Args:
+        folder: where names in the table may start from, e.g. ``images``.
+
+    Raises:
+        DataError: a decision is neither accept nor flag, an image has two rows, or no image is left.
+    """
+    if not is_review(root / REVIEW):
+        return cases, Review()
+    decisions, absent = _decisions(read_table(root / REVIEW), Finder([case.name for case in cases], folder))
+    flagged = {name: note for name, (decision, note) in decisions.items() if decision == FLAG}
+    if data.flagged == "leave_out":
+        left = (case for case in cases if case.name not in flagged)
+        cases = tuple(replace(case, index=index) for index, case in enumerate(left))
+        if not cases:
+            what = "the label of every image is flagged, so that none is left"
+            raise DataError(what, where=REVIEW, cure="State data.flagged: keep.")
+    accepted = sum(decision == ACCEPT for decision, _ in decisions.values())
+    about = [f"{REVIEW}: {count(accepted, 'label')} accepted, {len(flagged)} flagged."]
+    if absent:
+        words = f"row of {REVIEW} names", f"rows of {REVIEW} name", "no image of the study"
+        about.append(f"{listed(absent, *words)}.")
+    return cases, Review(flagged, tuple(about))
+
+
+def _decisions(table: Table, finder: Finder) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Decision and note of each image that the study has; and the names that are of none."""
+    names, errors = image_column(table, None), list[DataError]()
+    decisions, absent = dict[str, tuple[str, str]](), list[str]()
+    for row, cells in enumerate(table.rows):
+        decision = cells[DECISION].strip().casefold()
+        if decision not in ("", ACCEPT, FLAG):
+            what, cure = (
+                f"{cells[DECISION]!r} is no decision",
+                "Write accept or flag, or leave the cell empty.",
+            )
+            errors.append(DataError(what, where=table.where(row, DECISION), cure=cure))
+        try:
+            name = finder.find(cells[names])
+        except DataError as error:
+            errors.append(DataError(error.what, where=table.where(row), cure=error.cure))
+            continue
+        if name is None:
+            absent.append(cells[names])
+        elif name in decisions:
+            what = f"{name} has a row above already"
+            errors.append(DataError(what, where=table.where(row), cure="Keep one row per image."))
+        else:
+            decisions[name] = decision, cells.get("note", "").strip()
+    if errors:
+        raise DataError.together(errors)
+    return decisions, absent

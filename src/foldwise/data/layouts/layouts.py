@@ -13,7 +13,7 @@ from pathlib import Path
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import image_folders, stacks
-from foldwise.data.layouts.columns import unused_columns
+from foldwise.data.layouts.columns import reviewed, unused_columns
 from foldwise.data.layouts.files import (
     about_hidden,
     hidden_images,
@@ -96,18 +96,19 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     folder = listing.images or "" if layout.names_in_images and "" in listing.parts else ""
     # The CSV files that may name groups, the stated one first.
     names = dict.fromkeys((data.table, "labels.csv", "metadata.csv"))
-    paths = (on_disk(root, name) for name in names if name is not None)
-    tables = [path for path in paths if path.is_file()]
+    tables = [path for name in names if name and (path := on_disk(root, name)).is_file()]
     cases, about_groups = with_groups(
         dataset.cases, root=root, group=group, data=data, tables=tables, folder=folder
     )
     cases, about_parts = with_parts(cases, listing=listing, base=base, tables=tables, folder=folder)
+    cases, review = reviewed(cases, root, data, folder)
     opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
-    statements = (opening, *dataset.statements, *passed_over, *about_groups, *about_parts)
+    statements = (opening, *dataset.statements, *passed_over, *about_groups, *about_parts, *review.statements)
     used = [name for name in (group, split, data.group_column) if name]
     labels = listing.table if layout_name == "table" else None
     columns = unused_columns(cases, root, tables, data=data, used=used, labels=labels, folder=folder)
-    return replace(dataset, cases=cases, statements=statements, decoding=data.decoding, columns=columns)
+    dataset = replace(dataset, cases=cases, columns=columns, flagged=review.flagged)
+    return replace(dataset, statements=statements, decoding=data.decoding)
 
 
 def _data_folder(stated: str, base: Path) -> Path:

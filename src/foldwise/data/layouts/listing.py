@@ -19,6 +19,7 @@ from foldwise.data.layouts.files import (
     subfolders,
 )
 from foldwise.data.layouts.pairing import images_and_masks, refuse_masks_among
+from foldwise.data.layouts.tables import is_review
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 from foldwise.text import composed, listed, some
@@ -170,7 +171,8 @@ class Listing:
         if stated is not None or (self.root / "labels.csv").is_file():
             return on_disk(self.root, stated or "labels.csv")
         # A file of the split says nothing of labels.
-        candidates = [path for path in tables if path.name not in SIDE_TABLES | {Path(self.split).name}]
+        aside = SIDE_TABLES | {Path(self.split).name}
+        candidates = [path for path in tables if path.name not in aside and not is_review(path)]
         if len(candidates) > 1:
             names = some(path.name for path in candidates)
             problem = f"{len(candidates)} tables could hold the labels: {names}"

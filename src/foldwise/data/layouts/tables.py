@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from foldwise.csv_cells import SEPARATOR_LINE, TableReader
 from foldwise.data.formats.formats import has_image_name
 from foldwise.data.layouts.files import Finder, errors_about
-from foldwise.errors import DataError, SpecError, unknown
+from foldwise.errors import DataError, FoldwiseError, SpecError, unknown
 from foldwise.text import composed, some
 
 # A table of labels is held in memory, which takes some ten times its size.
@@ -21,6 +21,7 @@ IMAGE_COLUMNS = (
     "image", "images", "img", "file", "filename", "file_name", "path", "filepath", "file_path",
     "image_path", "image_name", "image_file", "image_id", "id",
 )  # fmt: skip
+REVIEW, DECISION = "review.csv", "decision"
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,13 @@ def image_column(table: Table, stated: str | None) -> str:
     cure = f"State data.image_column: one of {some(table.columns, 50)}."
     cure += " (The first line must hold the column names.)"
     raise DataError(several if candidates else "no column is called image", where=table.name, cure=cure)
+
+
+def is_review(path: Path) -> bool:
+    """Whether a file is the table in which a person decides on labels: it is called so, and has a column of decisions."""
+    with suppress(FoldwiseError):  # of what cannot be read, whoever reads it says so
+        return path.name == REVIEW and path.is_file() and DECISION in _header(path)[1]
+    return False
 
 
 def match_rows(table: Table, column: str, finder: Finder) -> tuple[dict[str, int], list[DataError]]:

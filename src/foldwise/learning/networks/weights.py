@@ -33,6 +33,8 @@ _PREFIXES = ("", "module.", "model.", "encoder.", "backbone.", "body.encoder.", 
 _HEAD = re.compile(
     r"^(.*\.)?(fc|classifier|head|heads|head_dist|last_linear|pre_logits|aux\w*|Aux\w*|decoder|segmentation_head)\."
 )
+# What EfficientNets and MobileNets of timm have between their last features and the classifier; encoders of masks end before.
+_TAIL = re.compile(r"^(conv_head|bn2|norm_head)\.")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Report:
         matched: taken as they are.
         adapted: taken after a change that keeps what they compute: a first convolution, position embeddings.
         missing: not in the file and not needed: counters.
-        unexpected: in the file and of a classifier, which is made anew.
+        unexpected: in the file and of a classifier, which is made anew, or of what leads to it.
     """
 
     source: str
@@ -139,7 +141,12 @@ def match(file: Shapes, encoder: Shapes, *, source: str, name: str) -> tuple[Rep
     lost = tuple(key for key in absent if not key.endswith("num_batches_tracked"))
     used = set(placed.values())
     unexpected = tuple(key for key in file if key not in used)
-    foreign = [key for key in unexpected if not _HEAD.match(key) and not key.endswith("num_batches_tracked")]
+    ends_early = mapping == _INSIDE_SMP
+    foreign = [
+        key
+        for key in unexpected
+        if not (_HEAD.match(key) or (ends_early and _TAIL.match(key)) or key.endswith("num_batches_tracked"))
+    ]
     if lost or foreign:
         raise _mismatch(file, encoder, lost=lost, foreign=foreign, source=source, name=name)
     changed = tuple(key for key, file_key in placed.items() if file[file_key] != encoder[key])
@@ -186,10 +193,11 @@ def torchvision_mobilenet_v2(key: str) -> str:
     return f"blocks.{stage}.{index}.{layers[layer_number]}.{tensor}"
 
 
+_INSIDE_SMP = "a timm network inside an smp encoder"
 RENAMINGS: dict[str, Callable[[str], str]] = {
     "names as they are": lambda key: key,
     "torchvision's mobilenet_v2 to timm": torchvision_mobilenet_v2,
-    "a timm network inside an smp encoder": lambda key: f"model.{key}",
+    _INSIDE_SMP: lambda key: f"model.{key}",
 }
 _BLOCKS_BY_STAGE = (1, 2, 3, 4, 3, 3, 1)  # of mobilenet_v2
 _STAGE_AND_INDEX = [(stage, n) for stage, num in enumerate(_BLOCKS_BY_STAGE) for n in range(num)]
