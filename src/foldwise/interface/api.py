@@ -87,6 +87,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
     from foldwise.interface.observer import Terminal
     from foldwise.pipeline import pipeline
     from foldwise.pipeline.options import RunOptions, Silent
+    from foldwise.pipeline.preparing import own_names_of
     from foldwise.study.reading import open_study
 
     file = open_study(_study(study), overrides, variants, profile=(launcher, ()))
@@ -99,7 +100,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
         if not quiet:
             print("\nfoldwise: stopped; the same call goes on from here")
         raise
-    done = Run(folder, trust_code=bool(pipeline.own_names_of(file)))
+    done = Run(folder, trust_code=bool(own_names_of(file)))
     if failures := done.failures:
         what = f"{count(len(failures), 'item')} failed, and all others are judged; run.failures lists them."
         warnings.warn(f"{what} The first says: {failures[0].message}", stacklevel=2)

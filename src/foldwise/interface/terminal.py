@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.console import Console, Group, OverflowMethod
@@ -22,6 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +42,7 @@ MAX_MESSAGE = 500
 SIGNS = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 # A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
 LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)
+LOOK_LOG_EVERY_S = 30.0
 FORETELL = 0.05  # of the items must be done, before it is said how long the others take
 
 
@@ -226,3 +228,36 @@ class RunProgress:
             table.add_row("  ●", Text(title), how_far(beat), score)
         table.add_row("", Text("Ctrl-C stops safely; the same command goes on from here.", style="dim"))
         return table
+
+
+class LookProgress:
+    """A line that says what is being done; a plain one now and then where the output is no terminal.
+
+    Args:
+        silent: whether nothing is said, since the output is to hold something else alone.
+    """
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.out, self.silent = console(), silent
+        self.status = None if silent or not sys.stdout.isatty() else Status("Starting", console=self.out)
+        # As if a line had just been printed, so that a short look leaves none in a log.
+        self.last_line = time.monotonic()
+        self.has_spoken = False
+
+    def show(self, beat: dict[str, Any]) -> None:
+        """Say how far it is."""
+        self.has_spoken = True
+        if self.status:
+            self.status.update(str(beat["doing"]))
+        elif not self.silent and time.monotonic() - self.last_line > LOOK_LOG_EVERY_S:
+            self.last_line = time.monotonic()
+            self.out.print(beat["doing"], markup=False)
+
+    def __enter__(self) -> Self:
+        if self.status:
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self.status:
+            self.status.stop()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from ruamel.yaml import YAML
@@ -16,17 +16,14 @@ from ruamel.yaml.comments import CommentedMap
 from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import FoldwiseError
-from foldwise.pipeline import pipeline
 from foldwise.pipeline.contenders import FolderContents, document_of
 from foldwise.pipeline.options import Observer
+from foldwise.pipeline.preflight import Costs, preflight
+from foldwise.pipeline.preparing import Prepared, as_stated, prepare
 from foldwise.runs.launchers.local import default_workers
 from foldwise.storage import whole_path, written_whole
 from foldwise.study.reading import open_study
 from foldwise.study.yaml_places import parse_value
-
-if TYPE_CHECKING:
-    from foldwise.pipeline.preflight import Costs
-    from foldwise.pipeline.preparing import Prepared
 
 T = TypeVar("T")
 
@@ -170,9 +167,9 @@ class _Drafting:
         while True:
             self._write(document_of(look, self.images, self.scratch.parent, effort, self.answers), named=True)
             file = open_study(self.scratch)
-            prepared, costs = pipeline.check(
-                file, progress=self.observer.decoding, trying=self.observer.trying
-            )
+            with as_stated(file):
+                prepared = prepare(file, progress=self.observer.decoding)
+                costs = preflight(prepared, trying=self.observer.trying)
             fresh = [
                 finding
                 for finding in prepared.audit.findings

@@ -15,10 +15,9 @@ from foldwise.judging.sections.auxiliary import throughput_section
 from foldwise.judging.verdict import read_verdict
 from foldwise.judging.verdict_configurations import ModelThroughput
 from foldwise.learning.training.devices import devices_here, pick_device, precision_for
-from foldwise.pipeline import pipeline
 from foldwise.pipeline.options import Observer, RunOptions
 from foldwise.pipeline.preflight import check_measured
-from foldwise.pipeline.preparing import lay_out, prepare
+from foldwise.pipeline.preparing import as_stated, fetch, lay_out, prepare, run_root
 from foldwise.pipeline.worker import code_named, do_item
 from foldwise.runs.auxiliary import read_auxiliary
 from foldwise.runs.folder import RunFolder
@@ -80,19 +79,19 @@ def measure_study(
 
     It has a folder of its own, `options.out` or the run folder with ``-speed``, so that no run is laid over.
     """
-    with pipeline.as_stated(file):
+    with as_stated(file):
         if options.fetch:
-            pipeline.fetch(file, observer)
+            fetch(file, observer)
         prepared = prepare(file, progress=observer.decoding)
         trainings = [row.training for row in prepared.configurations]
         check_measured(prepared, trainings)
-        beside = pipeline.run_root(file, None)
+        beside = run_root(file, None)
         folder = lay_out(prepared, options.out or beside.with_name(f"{beside.name}-speed"))
         return _measure(folder, trainings, request, beat)
 
 
 def measure_run(folder: RunFolder, request: SpeedRequest, *, trust_code: bool = False, beat: Beat) -> Speeds:
-    """Measure the models of a run, the winner's first; its report shows them from then on.
+    """Measure the models of a run, the winner's first; its next report shows them.
 
     Raises:
         RunError: a search has chosen nothing yet.
@@ -102,10 +101,7 @@ def measure_run(folder: RunFolder, request: SpeedRequest, *, trust_code: bool = 
         refuse_untrusted(
             own_names([each.model_dump(mode="json") for each in trainings]), where=str(folder.root)
         )
-        measured = _measure(folder, trainings, request, beat)
-        if folder.verdict.is_file():
-            pipeline.finish(folder)
-        return measured
+        return _measure(folder, trainings, request, beat)
 
 
 def _of_run(folder: RunFolder, plan: Plan) -> list[Training]:

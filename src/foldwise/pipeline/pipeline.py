@@ -5,13 +5,11 @@ The command line and the Python API call `check`, `plan`, `run` and `finish`; th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from foldwise.data.cache.packed import Packed
-from foldwise.data.public.getting import fetch_source
-from foldwise.errors import DataError, MissingExtra, RunError, SpecError, choose, refuse_without
+from foldwise.errors import RunError, choose, refuse_without
 from foldwise.foreign import refuse_strange
 from foldwise.judging.judge import judge, verdict_now
 from foldwise.judging.scores.curve_scores import curves_of
@@ -21,7 +19,7 @@ from foldwise.pipeline.hand_over import hand_over
 from foldwise.pipeline.mending import Mending, mend_pack, put_damaged_away
 from foldwise.pipeline.options import Observer, RunOptions
 from foldwise.pipeline.preflight import Costs, preflight
-from foldwise.pipeline.preparing import Prepared, Progress, lay_out, prepare
+from foldwise.pipeline.preparing import Prepared, Progress, as_stated, fetch, lay_out, prepare, run_root
 from foldwise.pipeline.worker import work
 from foldwise.reporting.report import write_report
 from foldwise.reporting.report_data import ReportData, gather
@@ -33,9 +31,8 @@ from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.runs.plan import with_proposals
 from foldwise.runs.stopping import refuse_if_stopped
 from foldwise.sealed import Damaged
-from foldwise.study.own_code import own_names
 from foldwise.study.reading import StudyFile
-from foldwise.study.trusted_code import trusted, trusting
+from foldwise.study.trusted_code import trusted
 
 
 def check(
@@ -58,22 +55,6 @@ def check(
     with as_stated(file):
         prepared = prepare(file, progress=progress)
         return prepared, preflight(prepared, device=device, trying=trying)
-
-
-@contextmanager
-def as_stated(file: StudyFile) -> Iterator[None]:
-    """Within it, own code that the study names may be run, and errors name what the user has typed."""
-    try:
-        with trusting(own_names_of(file)):
-            yield
-    except (SpecError, DataError, MissingExtra) as error:
-        file.restate(error)
-        raise
-
-
-def own_names_of(file: StudyFile) -> frozenset[str]:
-    """The code of a study file that the user hands over himself: that is how he says that it may be run."""
-    return own_names(file.study.model_dump(mode="json"), as_written=True)
 
 
 def run(file: StudyFile, options: RunOptions, observer: Observer) -> tuple[RunFolder, Verdict]:
@@ -230,18 +211,6 @@ def _score_external(folder: RunFolder, packed: Packed, device: str) -> None:
     hand_over(folder, verdict)
     threads = folder.load_study().threads
     write_external_scores(folder.winner, packed, out, device=device, threads=threads)
-
-
-def fetch(file: StudyFile, observer: Observer) -> None:
-    """Get the public data set of a study, if it is not here yet."""
-    data = fetch_source(file.study, file.base, progress=observer.fetching)
-    if data is not None:
-        observer.fetched(data)
-
-
-def run_root(file: StudyFile, out: Path | None) -> Path:
-    """Where the run of a study lies: each choice of variants has a folder of its own."""
-    return out or Path("runs") / "-".join([file.study.study, *file.variants])
 
 
 def drive(folder: RunFolder, launcher: Launcher, observer: Observer, *, elsewhere: bool = False) -> None:

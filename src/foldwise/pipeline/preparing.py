@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,8 +17,9 @@ from foldwise.data.cases import Dataset
 from foldwise.data.external_set import ExternalSet, read_external
 from foldwise.data.folds.splits import Split, make_splits, split_digest, units_tested, write_splits
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.data.public.getting import source_facts, with_source
-from foldwise.errors import DataError
+from foldwise.data.public.getting import fetch_source, source_facts, with_source
+from foldwise.errors import DataError, MissingExtra, SpecError
+from foldwise.pipeline.options import Observer
 from foldwise.pipeline.record import machine_record
 from foldwise.runs.encoder_passes import ImageSizes
 from foldwise.runs.folder import RunFolder, write_json, written_whole
@@ -33,6 +35,7 @@ from foldwise.study.configurations import Configuration, configurations, in_grou
 from foldwise.study.own_code import OwnCode, own_code, own_names
 from foldwise.study.reading import StudyFile, findable
 from foldwise.study.spec import Study
+from foldwise.study.trusted_code import trusting
 
 Progress = Callable[[int, int], None]
 
@@ -72,6 +75,34 @@ class Prepared:
         trainings = [row.training.model_dump(mode="json") for row in self.tried]
         by_module = {name.partition(":")[0]: name for name in sorted(own_names([study, trainings]))}
         return [own_code(name) for name in by_module.values()]
+
+
+@contextmanager
+def as_stated(file: StudyFile) -> Iterator[None]:
+    """Within it, own code that the study names may be run, and errors name what the user has typed."""
+    try:
+        with trusting(own_names_of(file)):
+            yield
+    except (SpecError, DataError, MissingExtra) as error:
+        file.restate(error)
+        raise
+
+
+def own_names_of(file: StudyFile) -> frozenset[str]:
+    """The code of a study file that the user hands over himself: that is how he says that it may be run."""
+    return own_names(file.study.model_dump(mode="json"), as_written=True)
+
+
+def fetch(file: StudyFile, observer: Observer) -> None:
+    """Get the public data set of a study, if it is not here yet."""
+    data = fetch_source(file.study, file.base, progress=observer.fetching)
+    if data is not None:
+        observer.fetched(data)
+
+
+def run_root(file: StudyFile, out: Path | None) -> Path:
+    """Where the run of a study lies: each choice of variants has a folder of its own."""
+    return out or Path("runs") / "-".join([file.study.study, *file.variants])
 
 
 def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import cli
-from foldwise.interface.commands.fit import HELP, Fit
+from foldwise.interface.commands.fit import Fit
+from foldwise.interface.study_options import HELP
 from foldwise.pipeline import preparing
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers.table import LAUNCHERS

@@ -12,10 +12,11 @@ import typer
 
 from foldwise.errors import RunError, SpecError
 from foldwise.interface.observer import Terminal, fail_if_items_failed
+from foldwise.interface.study_options import HELP
 from foldwise.interface.terminal import console
 from foldwise.sealed import read_table
 from foldwise.storage import folder_replaced, written_whole
-from foldwise.study.single import HEADS, MODELS, Single, document, typed, write_study
+from foldwise.study.single import Single, document, typed, write_study
 from foldwise.text import in_shell
 
 if TYPE_CHECKING:
@@ -34,34 +35,6 @@ OF_COMPARISONS = (
     "p_wins",
 )
 CURVES = "dashed: training; solid: inner validation", "one line per fold; dot: the chosen epoch"
-HELP = {
-    "data": "The folder of the images, as a study file names it.",
-    "model": f"{', '.join(MODELS)}, or a model as in study files.",
-    "head": f"{', '.join(HEADS)}, or a head as in study files; for classification.",
-    "optimizer": "sgd, rmsprop, adam or adamw.",
-    "learning_rate": "Of the optimiser.",
-    "batch_size": "Images a step.",
-    "epochs": "Passes over the training part.",
-    "loss": "A loss as in study files.",
-    "augment": "none, flips, standard or strong.",
-    "weights": "none, imagenet or a .safetensors file. [default: imagenet for networks of libraries]",
-    "freeze": "Train the head only. [default: where there are weights]",
-    "size": "Pixels of a side, or native. [default: 224; native for unet and smp:]",
-    "channels": "native, gray or rgb.",
-    "folds": "Of the cross-validation.",
-    "repeats": "How often the folds are made anew.",
-    "group": "Whose images stay together: a column, 'pattern:...' or none.",
-    "metric": "What is judged, as in study files.",
-    "seed": "Of every random number.",
-    "model_id": "Names the run and its row of results. [default: made of the settings]",
-    "device": "auto, cpu, cuda or mps; never another one than asked.",
-    "workers": "Processes at a time. [default: from the cores]",
-    "out": "The run folder. [default: runs/ and the id]",
-    "model_path": "A folder that gets the model; foldwise predict takes it.",
-    "plots_path": "A folder that gets the learning curves as SVG.",
-    "results_file": "A CSV file that gets one row; runs may share it.",
-    "save_study": "Keep the study that was made of the options in this file.",
-}
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import typer
 from rich.text import Text
 
 from foldwise.errors import RunError
-from foldwise.interface.commands.run import Out, Set
 from foldwise.interface.observer import Terminal, fail_if_items_failed
+from foldwise.interface.study_options import Out, Set
 from foldwise.interface.terminal import SIGNS, console, hang, say_message
 from foldwise.text import count, duration, in_shell
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.status import Status
 
 from foldwise.errors import SpecError
-from foldwise.interface.terminal import Device, RunPath, TrustCode, console
+from foldwise.interface.terminal import Device, LookProgress, RunPath, TrustCode, console
 from foldwise.sealed import read_json
 from foldwise.text import count, duration
 
 if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
 
-LOG_EVERY_S = 30.0
 Fit = Annotated[
     str | None,
     typer.Option(metavar="ID", help="The beginning of a fit's id.", show_default="the winner's first"),
@@ -92,39 +87,6 @@ def _number(text: str | None, option: str, wanted: str) -> int | str | None:
         raise SpecError(
             f"must be {wanted}, got {text!r}", where=option, cure=f"For example: {option} 8."
         ) from None
-
-
-class LookProgress:
-    """A line that says what is being done; a plain one now and then where the output is no terminal.
-
-    Args:
-        silent: whether nothing is said, since the output is to hold something else alone.
-    """
-
-    def __init__(self, *, silent: bool = False) -> None:
-        self.out, self.silent = console(), silent
-        self.status = None if silent or not sys.stdout.isatty() else Status("Starting", console=self.out)
-        # As if a line had just been printed, so that a short look leaves none in a log.
-        self.last_line = time.monotonic()
-        self.has_spoken = False
-
-    def show(self, beat: dict[str, Any]) -> None:
-        """Say how far it is."""
-        self.has_spoken = True
-        if self.status:
-            self.status.update(str(beat["doing"]))
-        elif not self.silent and time.monotonic() - self.last_line > LOG_EVERY_S:
-            self.last_line = time.monotonic()
-            self.out.print(beat["doing"], markup=False)
-
-    def __enter__(self) -> Self:
-        if self.status:
-            self.status.start()
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self.status:
-            self.status.stop()
 
 
 def say_look(folder: RunFolder, done: Path, *, fresh: bool) -> None:

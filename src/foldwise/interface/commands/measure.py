@@ -10,11 +10,9 @@ import typer
 from rich.text import Text
 
 from foldwise.errors import SpecError
-from foldwise.interface.commands.fit import HELP
-from foldwise.interface.commands.look import LookProgress
-from foldwise.interface.commands.run import NoFetch, Phantom, Quick, Set, Variant, in_order
 from foldwise.interface.observer import Terminal
-from foldwise.interface.terminal import TrustCode, console, hang, plain_table
+from foldwise.interface.study_options import HELP, NoFetch, Phantom, Quick, Set, Variant, in_order
+from foldwise.interface.terminal import LookProgress, TrustCode, console, hang, plain_table
 from foldwise.storage import write_json, write_table
 from foldwise.study.single import Single, document, typed, write_study
 
@@ -77,6 +75,7 @@ def measure(  # noqa: PLR0913 - each is an option
     no_fetch: NoFetch = False,
 ) -> None:
     """How fast models train and answer here, by batch size, precision and cache: images a second, memory, energy."""
+    from foldwise.pipeline import pipeline
     from foldwise.pipeline.measuring import SpeedRequest, measure_run, measure_study
     from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.runs.folder import RunFolder
@@ -97,6 +96,8 @@ def measure(  # noqa: PLR0913 - each is an option
             _refuse_beside_run(out, [*set_, *variants])
             folder = RunFolder.open(target)
             speeds = measure_run(folder, request, trust_code=trust_code, beat=progress.show)
+            if folder.verdict.is_file():
+                pipeline.finish(folder)
         else:
             file = _study(target, single, out, set_, variants)
             options, observer = RunOptions(out, fetch=not no_fetch), Silent() if as_json else Terminal()

@@ -11,6 +11,7 @@ import typer
 from foldwise.errors import ItemsFailed, SpecError, choose
 from foldwise.interface.checked import say_check
 from foldwise.interface.observer import Terminal, fail_if_items_failed, say_planned
+from foldwise.interface.study_options import NoFetch, Out, Phantom, Quick, Set, StudyPath, Variant, in_order
 from foldwise.interface.terminal import Device, RunPath, TrustCode
 from foldwise.runs.slurm_queue import TIME_IS_UP
 
@@ -18,22 +19,11 @@ if TYPE_CHECKING:
     from foldwise.runs.plan import Lane
 
 MAX_WORKERS = 1024
-StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
-Set = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. train.epochs=2.")
-]
-Variant = Annotated[
-    list[str], typer.Option("--variant", metavar="NAME", help="Lay a variant of the study over it.")
-]
-Phantom = Annotated[bool, typer.Option("--phantom", help="--variant phantom, laid over it first.")]
-Quick = Annotated[bool, typer.Option("--quick", help="--variant quick, laid over it last.")]
-Out = Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<study>")]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, max=MAX_WORKERS, help="Processes at a time.", show_default="from the cores"),
 ]
 Retry = Annotated[bool, typer.Option("--retry", help="Try failed items again.")]
-NoFetch = Annotated[bool, typer.Option("--no-fetch", help="Download no data set.")]
 On = Annotated[
     str,
     typer.Option(
@@ -144,11 +134,6 @@ def run(  # noqa: PLR0913 - every one is an option of the command
     with Terminal() as terminal:
         folder, verdict = pipeline.run(file, options, terminal)
     fail_if_items_failed(verdict, folder.root)
-
-
-def in_order(variants: list[str], *, phantom: bool, quick: bool) -> list[str]:
-    """The variants in the order in which they are laid over the study, each once."""
-    return list(dict.fromkeys([*(["phantom"] if phantom else []), *variants, *(["quick"] if quick else [])]))
 
 
 def work(  # noqa: PLR0913 - every one is an option of the command

@@ -20,9 +20,7 @@ from foldwise.data.overlays import displayed, overlay
 from foldwise.errors import RunError, SpecError, need
 from foldwise.learning.export.graph import IMAGE, PROBABILITIES
 from foldwise.learning.export.handover import Handover
-from foldwise.learning.export.onnx_file import EXTRA, OPSET, OnnxModel
-from foldwise.learning.export.proof import Predictor
-from foldwise.learning.export.torchscript import run_torchscript
+from foldwise.learning.export.onnx_file import EXTRA, OPSET
 from foldwise.text import some
 
 TEST_INPUT, TEST_OUTPUT, COVER, DOCUMENTATION = "test_input.npy", "test_output.npy", "cover.png", "README.md"
@@ -75,15 +73,6 @@ def _not_described(error: ValidationError) -> SpecError:
     return SpecError(
         f"the BioImage.IO package cannot be described: {some(reasons)}", cure="Change --author or the title."
     )
-
-
-def run_package(path: Path, threads: int) -> Predictor:
-    """The ONNX file in a package, or the TorchScript file where there is none."""
-    with TemporaryDirectory(prefix="foldwise-") as scratch, zipfile.ZipFile(path) as package:
-        names = package.namelist()
-        name = next(name for suffix in (".onnx", ".pt") for name in names if name.endswith(suffix))
-        file = Path(package.extract(name, scratch))
-        return OnnxModel(file, threads=threads) if name.endswith(".onnx") else run_torchscript(file)
 
 
 def _described(model: Any, handover: Handover, models: Sequence[Path]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,7 +16,7 @@ import tifffile
 
 from foldwise.errors import refuse_without
 from foldwise.learning.export import standalone
-from foldwise.learning.export.bioimageio_package import run_package, write_package
+from foldwise.learning.export.bioimageio_package import write_package
 from foldwise.learning.export.handover import Handover
 from foldwise.learning.export.onnx_file import EXTRA, OnnxModel, write_graph
 from foldwise.learning.export.proof import Predictor
@@ -115,7 +116,12 @@ def _write_bioimageio(handover: Handover, folder: Path) -> None:
 
 
 def _run_bioimageio(folder: Path, threads: int) -> Predictor:
-    return run_package(folder / PACKAGE, threads)
+    """The ONNX file in a package, or the TorchScript file where there is none."""
+    with TemporaryDirectory(prefix="foldwise-") as scratch, zipfile.ZipFile(folder / PACKAGE) as package:
+        names = package.namelist()
+        name = next(name for suffix in (".onnx", ".pt") for name in names if name.endswith(suffix))
+        file = Path(package.extract(name, scratch))
+        return OnnxModel(file, threads=threads) if name.endswith(".onnx") else run_torchscript(file)
 
 
 def _write_try_it(handover: Handover, folder: Path) -> None:
