@@ -29,7 +29,7 @@ from foldwise.learning.training.scoring import ForwardPass
 from foldwise.metrics.influence import value_of
 from foldwise.metrics.outputs import FAMILIES, Outputs
 from foldwise.metrics.table import METRICS, metrics_of
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Choice
 
 CPU = torch.device("cpu")

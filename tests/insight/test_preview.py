@@ -11,7 +11,7 @@ from foldwise.data.batches.batches import Pictures
 from foldwise.data.batches.normalize import normalization
 from foldwise.data.batches.sampling import step_generators
 from foldwise.insight.preview import chosen, preview_item
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import AUGMENTS, Augment
 
 

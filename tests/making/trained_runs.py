@@ -10,7 +10,7 @@ from PIL import Image
 from foldwise.learning.objectives.losses import losses_to_map
 from foldwise.learning.training.fit_files import Watch
 from foldwise.runs.folder import read_json, write_json
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 EPOCHS = (1, 2, 4, 5)
 

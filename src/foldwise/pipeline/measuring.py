@@ -81,7 +81,7 @@ def measure_study(
     """
     with as_stated(file):
         if options.fetch:
-            fetch(file, observer)
+            fetch(file, observer.fetching, observer.fetched)
         prepared = prepare(file, progress=observer.decoding)
         trainings = [row.training for row in prepared.configurations]
         check_measured(prepared, trainings)

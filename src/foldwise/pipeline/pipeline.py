@@ -164,7 +164,7 @@ def _tried(
 
 def _prepared(file: StudyFile, options: RunOptions, observer: Observer) -> Prepared:
     if options.fetch:
-        fetch(file, observer)
+        fetch(file, observer.fetching, observer.fetched)
     return prepare(file, progress=observer.decoding)
 
 

@@ -17,9 +17,9 @@ from foldwise.data.cases import Dataset
 from foldwise.data.external_set import ExternalSet, read_external
 from foldwise.data.folds.splits import Split, make_splits, split_digest, units_tested, write_splits
 from foldwise.data.layouts.layouts import read_dataset
+from foldwise.data.public.conversions import Progress as Fetching
 from foldwise.data.public.getting import fetch_source, source_facts, with_source
 from foldwise.errors import DataError, MissingExtra, SpecError
-from foldwise.pipeline.options import Observer
 from foldwise.pipeline.record import machine_record
 from foldwise.runs.encoder_passes import ImageSizes
 from foldwise.runs.folder import RunFolder, write_json, written_whole
@@ -93,11 +93,11 @@ def own_names_of(file: StudyFile) -> frozenset[str]:
     return own_names(file.study.model_dump(mode="json"), as_written=True)
 
 
-def fetch(file: StudyFile, observer: Observer) -> None:
-    """Get the public data set of a study, if it is not here yet."""
-    data = fetch_source(file.study, file.base, progress=observer.fetching)
+def fetch(file: StudyFile, progress: Fetching, fetched: Callable[[Path], None]) -> None:
+    """Get the public data set of a study, if it is not here yet; `fetched` is called with its folder where it was got now."""
+    data = fetch_source(file.study, file.base, progress=progress)
     if data is not None:
-        observer.fetched(data)
+        fetched(data)
 
 
 def run_root(file: StudyFile, out: Path | None) -> Path:

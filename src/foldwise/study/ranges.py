@@ -42,6 +42,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]} ..."
 
 
+IGNORE = 255  # the target value of pixels that no loss and no score may count
 # Metrics run from 0 to 1, log loss some further: half of that is no difference without consequence.
 MAX_MARGIN = 0.5
 # Simulated limits of so rare errors take 20 s at 1e-6 (0.2 s at 1e-4), and are no numbers at 1e-300.

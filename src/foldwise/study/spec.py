@@ -17,7 +17,6 @@ from foldwise.study.profiles import PROFILES, Profile, RayProfile, SlurmProfile
 from foldwise.study.ranges import InvalidValue, Node, shown
 from foldwise.study.training import Choice, Task
 
-IGNORE = 255  # the target value of pixels that no loss and no score may count
 # Times that `validate.aa_test: true` trains a configuration again: five equals make ten pairs.
 NUM_COPIES = 4
 # Values of `validate.split`: with the first two foldwise makes the folds, by the last each group is tested once alone.

@@ -13,7 +13,7 @@ from foldwise.data.batches.augment import (
     reach,
     warp,
 )
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import AUGMENTS, Augment
 
 GEOMETRIES = {

@@ -9,7 +9,7 @@ from foldwise.data.batches import batches as module
 from foldwise.data.batches.batches import CachedFeatures, Pictures
 from foldwise.data.batches.normalize import Normalization
 from foldwise.data.batches.sampling import epoch_order, step_generators
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import AUGMENTS, Augment
 
 CPU = torch.device("cpu")

@@ -9,7 +9,8 @@ from foldwise.data.cache.decoding import class_indices
 from foldwise.data.cache.packing import pack
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import IGNORE, DataSpec
+from foldwise.study.ranges import IGNORE
+from foldwise.study.spec import DataSpec
 
 RED, BLACK, WHITE = (255, 0, 0), (0, 0, 0), (255, 255, 255)
 

@@ -13,7 +13,7 @@ from foldwise.learning.objectives.losses import (
     make_loss,
 )
 from foldwise.learning.training.fit_files import loss_curve
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Choice, stated_loss
 from foldwise.study.trusted_code import trusting
 

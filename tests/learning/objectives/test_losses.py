@@ -10,7 +10,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from foldwise.errors import SpecError
 from foldwise.learning.objectives.losses import LOSSES, check_loss, make_loss
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Choice, stated_loss
 
 TASKS = {

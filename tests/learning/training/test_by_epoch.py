@@ -17,7 +17,7 @@ from foldwise.learning.training.fit_files import Watch, epochs_to_keep, images_t
 from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
 from foldwise.learning.training.train import outputs_of, recorded, selector
 from foldwise.metrics.confusion import pooled_confusion
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Choice
 
 CPU = torch.device("cpu")

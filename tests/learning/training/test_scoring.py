@@ -15,7 +15,7 @@ from foldwise.metrics.boundary import of_image
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.pixel_bins import NUM_BINS, bin_edges, bins_of
 from foldwise.metrics.table import METRICS, metrics_of
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from foldwise.reporting.drawing.heat import (
     scale_bar,
     smaller,
 )
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 
 def test_a_ramp_grows_lighter_with_every_step_and_levels_with_every_value():

@@ -22,7 +22,8 @@ from foldwise.data.folds.strata import (
 )
 from foldwise.data.layouts.channel_files import suspected_channels
 from foldwise.data.layouts.class_names import alike
-from foldwise.study.spec import IGNORE, Validation
+from foldwise.study.ranges import IGNORE
+from foldwise.study.spec import Validation
 from foldwise.text import listed, some
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from foldwise.data.batches.windows import on_device
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Augment
 
 

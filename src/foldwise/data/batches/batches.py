@@ -16,7 +16,7 @@ from foldwise.data.batches.augment import augment_batch, drawn_views, reach
 from foldwise.data.batches.normalize import Normalization, normalized
 from foldwise.data.batches.windows import Resident, cut, fits, on_device
 from foldwise.data.cache.packed import Packed, Remembered, open_packed
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import DRAWN, Augment, Task
 
 # Pixels of one batch of whole images, at most: it bounds memory, which crops would keep far below. A CPU is faster

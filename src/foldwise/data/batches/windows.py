@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from foldwise.data.batches.normalize import Normalization
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed

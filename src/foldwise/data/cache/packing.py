@@ -31,7 +31,8 @@ from foldwise.data.formats.reading import channel_files, num_decoders, split_sli
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.sealed import Damaged, seal, verified
 from foldwise.storage import cache_root, folder_cached, refuse_no_room, remove_damaged, write_array
-from foldwise.study.spec import IGNORE, DataSpec
+from foldwise.study.ranges import IGNORE
+from foldwise.study.spec import DataSpec
 from foldwise.text import some
 
 # Images, and pixels, decoded before they are written: bounds the memory, keeps the decoders busy.

@@ -26,7 +26,8 @@ from foldwise.data.layouts.census import (
 )
 from foldwise.data.layouts.mask_objects import numbered_objects
 from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import IGNORE, DataSpec
+from foldwise.study.ranges import IGNORE
+from foldwise.study.spec import DataSpec
 from foldwise.study.training import Task
 from foldwise.text import count, some
 

@@ -27,7 +27,7 @@ from foldwise.runs.encoder_passes import why_not_stored
 from foldwise.runs.planning import pretraining
 from foldwise.study.configurations import places_of
 from foldwise.study.own_code import identity, is_own
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import NO_PRETRAINING, Choice, Training
 from foldwise.text import count, some
 

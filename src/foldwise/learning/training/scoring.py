@@ -17,7 +17,7 @@ from foldwise.learning.training.devices import autocast
 from foldwise.metrics import pixel_bins
 from foldwise.metrics.outputs import CLIP, FAMILIES, Outputs
 from foldwise.metrics.pixel_bins import HALF, NUM_BINS
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -22,7 +22,7 @@ from foldwise.reporting.drawing.pictures import (
     stored_uri,
 )
 from foldwise.reporting.drawing.svg import drawing, element, text
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 # Of a map; the sixteenth colour is for what does not count, so that a pixel takes four bits.
 NUM_COLOURS = 15

@@ -13,7 +13,7 @@ from PIL import Image
 
 from foldwise.data.overlays import CLASS_COLOURS, RGB, Pixels
 from foldwise.data.overlays import displayed as displayed
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 LONGEST_PX = 224
 QUALITY = 72

@@ -15,7 +15,7 @@ from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.gallery import legend, truth_of
 from foldwise.reporting.wording import percent, score
 from foldwise.sealed_arrays import Arrays
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 EACH = 6  # images of a kind
 MAX_ANSWERS = 3  # different answers below an image

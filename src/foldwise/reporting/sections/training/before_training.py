@@ -26,7 +26,7 @@ from foldwise.reporting.wording import score
 from foldwise.runs.auxiliary import AuxiliaryItem
 from foldwise.runs.planning import augmentation_name
 from foldwise.sealed_arrays import Arrays
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Augment, Choice, Training
 from foldwise.text import some
 

@@ -30,7 +30,7 @@ from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.sections.training.epochs import loss_name
 from foldwise.reporting.wording import percent
 from foldwise.sealed_arrays import Arrays
-from foldwise.study.spec import IGNORE
+from foldwise.study.ranges import IGNORE
 
 MAX_ROWS = 4  # configurations; of compared losses, the best of each, as many as there are losses
 MAX_LOSSES = 9
