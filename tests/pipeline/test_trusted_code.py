@@ -15,6 +15,7 @@ from foldwise.errors import RunError
 from foldwise.interface import api
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import seal
+from foldwise.study.own_code import content_of
 
 NET = """
 import pathlib, torch
@@ -221,3 +222,53 @@ def test_links_are_not_followed_out_of_a_folder(foreign, made, command):
     # A worker looks into an item when it first reads its result, which it does only of what others need.
     foldwise("work", "runs/own", cwd=root, code=5)
     assert not list(Path(root / "runs/own/winner").rglob("*key*"))
+
+
+@pytest.fixture
+def handed_over(made, tmp_path, monkeypatch):
+    """The winner of a study of own code alone, as somebody else gets it, without the file of its author."""
+    monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "author").mkdir()
+    (tmp_path / "author/mine.py").write_text(NET)
+    (tmp_path / "author/study.yaml").write_text(
+        STUDY.replace(", {conv: {width: 2, depth: 1}}", "").replace("MODEL", '"mine:net"')
+    )
+    foldwise("run", "study.yaml", "--launcher", "inline", cwd=tmp_path / "author")
+    shutil.copytree(tmp_path / "author/runs/own/winner", tmp_path / "model")
+    shutil.copytree(made / "new", tmp_path / "new")
+    sys.modules.pop("mine", None)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
+def test_own_code_travels_with_the_winner_and_is_run_only_where_trusted(handed_over):
+    copy = handed_over / "model/code/mine.py"
+    assert copy.read_text() == NET
+    command = ("predict", "model", "new/images", "--out", "out")
+    refused = foldwise(*command, cwd=handed_over, code=5).errors
+    assert f"{OUTSIDE} {copy}" in refused
+    assert not copy.with_name("was_run").exists()
+    # Another file of that name is not what the model was trained with.
+    (handed_over / "mine.py").write_text("raise RuntimeError('edited since')")
+    foldwise(*command, "--trust-code", cwd=handed_over)
+    assert copy.with_name("was_run").exists()
+    assert sorted(path.name for path in copy.parent.iterdir()) == [
+        "mine.py",
+        "was_run",
+    ]  # no compiled form of it
+
+
+def test_own_code_that_was_changed_on_its_way_is_not_run(handed_over):
+    copy = handed_over / "model/code/mine.py"
+    copy.write_text(NET + "#")
+    command = ("predict", "model", "new/images", "--out", "out", "--trust-code")
+    assert "is not what was copied when it was made" in foldwise(*command, cwd=handed_over, code=5).errors
+    copy.write_text(NET)
+    copy.with_name("numpy.py").write_text("")
+    assert "is not what was copied when it was made" in foldwise(*command, cwd=handed_over, code=5).errors
+    record = json.loads((handed_over / "model/model.json").read_text())
+    record["code"]["numpy.py"] = content_of(copy.with_name("numpy.py"))
+    (handed_over / "model/model.json").write_text(json.dumps(record))
+    seal((handed_over / "model/model.json"), {k: v for k, v in record.items() if k not in ("digest", "files")}, (handed_over / "model").glob("*.safetensors"))  # fmt: skip
+    assert "would take the place of the module 'numpy'" in foldwise(*command, cwd=handed_over, code=5).errors
+    assert not copy.with_name("was_run").exists()

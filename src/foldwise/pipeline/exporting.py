@@ -17,12 +17,11 @@ from foldwise.learning.checkpoints.winner import MODEL, digest_of_networks
 from foldwise.learning.export.weights_licence import WeightsLicence, weights_licence
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, find_metric
-from foldwise.pipeline.hand_over import networks_named, winner_of
+from foldwise.pipeline.hand_over import own_code_of, winner_of
 from foldwise.pipeline.model_card import CardFacts, model_card
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import Damaged, read_table, seal
 from foldwise.storage import folder_replaced
-from foldwise.study.trusted_code import refuse_untrusted, trusting
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -91,9 +90,7 @@ def export(
     winner = winner_of(run)
     folder = None if winner == run else RunFolder.open(run)
     _refuse_to_replace(out)
-    named = networks_named(winner)
-    with trusting(named if trust_code else ()):
-        refuse_untrusted(named, where=str(winner))
+    with own_code_of(winner, trust_code):
         return _export(winner, folder, out, options, say)
 
 
@@ -114,7 +111,6 @@ def _export(
     from foldwise.learning.export.exporters import EXPORTERS
     from foldwise.learning.export.writing import write_formats
     from foldwise.learning.runtimes import TorchRuntime, keep_graph
-    from foldwise.learning.training.devices import steady
 
     cpu = torch.device("cpu")
     loaded = load_winner(winner, cpu)
@@ -124,7 +120,7 @@ def _export(
     images = _proof_images(loaded, folder, options.images)
     handover = _handover(loaded, TorchRuntime(loaded, cpu), images, facts, options)
     formats, left_out = _chosen(options.formats, handover)
-    with folder_replaced(out) as scratch, steady(0, torch.get_num_threads(), cpu):
+    with folder_replaced(out) as scratch:
         say(f"{', '.join(formats)}: written and compared")
         exported = write_formats(handover, formats, scratch)
         _refuse_refused(exported, options.formats, formats)

@@ -15,13 +15,13 @@ from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.verdict import Answer, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.wording import in_text, with_interval
-from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, make_winner
+from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, copied_code, make_winner
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table
 from foldwise.storage import as_json
 from foldwise.study.own_code import own_names
-from foldwise.study.trusted_code import refuse_untrusted, trusting
+from foldwise.study.trusted_code import refuse_untrusted, trusting, unchanged_files
 from foldwise.text import in_shell, some
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def hand_over(folder: RunFolder, verdict: Verdict) -> None:
         _decision(verdict, verdict.answer), score=_score(verdict, verdict.answer.configuration)
     )
     done = _fits_of(folder, verdict.answer.configuration)
-    make_winner(done, folder.winner, decision=decision, seen=_seen(folder))
+    make_winner(done, folder.winner, decision=decision, seen=_seen(folder, done))
 
 
 def _fits_of(folder: RunFolder, configuration: str, fold: int | None = None) -> list[Path]:
@@ -63,9 +63,13 @@ def _fits_of(folder: RunFolder, configuration: str, fold: int | None = None) -> 
     ]
 
 
-def _seen(folder: RunFolder) -> Seen:
+def _seen(folder: RunFolder, done: list[Path]) -> Seen:
     audited = read_json(folder.audit)
-    return Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}))
+    names = own_names(
+        [read_json(fit / MODEL)["training"]["model"] for fit in done if (fit / MODEL).is_file()]
+    )
+    code = unchanged_files(names, read_json(folder.environment).get("own_code") or {}) if names else {}
+    return Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}), code)
 
 
 def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -131,15 +135,10 @@ def predict(  # noqa: PLR0913 - each is an option of the command
 
     refuse_device(device)
     winner = model_of(run, choice)
-    with _own_code(winner, trust_code):
+    with own_code_of(winner, trust_code):
         try:
-            how: dict[str, Any] = {
-                "device": device,
-                "runtime": runtime,
-                "flips": flips,
-                "submission": submission,
-            }
-            predict_images(winner, images, out, warn=warn, **how)
+            how: dict[str, Any] = {"device": device, "runtime": runtime, "flips": flips, "warn": warn}
+            predict_images(winner, images, out, submission=submission, **how)
         except LeftOut:  # says which images could not be used; the others have their predictions
             if pictures:
                 write_pictures(winner, images, out)
@@ -172,7 +171,7 @@ def load(
 
     refuse_device(device)
     place, picked = model_of(run, choice), pick_device(device)
-    with _own_code(place, trust_code):
+    with own_code_of(place, trust_code):
         loaded = load_winner(place, picked)
     # How many images will come is not known: a graph is used where there is one.
     return Model(
@@ -181,15 +180,16 @@ def load(
 
 
 @contextmanager
-def _own_code(winner: Path, trust_code: bool) -> Iterator[None]:
+def own_code_of(winner: Path, trust_code: bool) -> Iterator[None]:
     """Within it, own code that the model names may be run if it is trusted; refused where nobody trusts it."""
-    named = networks_named(winner)
-    with trusting(named if trust_code else ()):
-        refuse_untrusted(named, where=str(winner))
+    named = _networks_named(winner)
+    copies = copied_code(winner) if named else None
+    with trusting(named if trust_code else (), copies=copies):
+        refuse_untrusted(named, where=str(winner), copies=copies)
         yield
 
 
-def networks_named(winner: Path) -> frozenset[str]:
+def _networks_named(winner: Path) -> frozenset[str]:
     """The own networks of a winner; its losses are not needed any more. What is malformed is said when it is loaded."""
     record = read_json(winner / MODEL)
     members = record.get("members") if isinstance(record, dict) else None
@@ -240,7 +240,7 @@ def model_of(run: Path, choice: Choice) -> Path:
     done, decision = _fits_of(folder, row.id, fold), _decision_on(folder, verdict, row, fold)
     if not _is_laid_out(out, done, decision):
         out.parent.mkdir(exist_ok=True)
-        make_winner(done, out, decision=decision, seen=_seen(folder))
+        make_winner(done, out, decision=decision, seen=_seen(folder, done))
     return out
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 
 from foldwise.errors import RunError, SpecError
 from foldwise.processes import try_apart
-from foldwise.study.own_code import file_of
+from foldwise.study.own_code import file_of, own_code
 
 IMPORT_S = 120.0  # for a module of own code, which may import torch from a slow disk
 
@@ -20,18 +21,27 @@ _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset()
 
 
 @contextmanager
-def trusting(names: Collection[str]) -> Iterator[None]:
-    """Within it these ``package.module:function`` may be imported, and no others; also from the current folder."""
-    before, here = _trusted.set(frozenset(names)), os.getcwd()
-    added = bool(names) and here not in sys.path
-    if added:
-        sys.path.insert(0, here)
+def trusting(names: Collection[str], *, copies: Path | None = None) -> Iterator[None]:
+    """Within it these ``package.module:function`` may be imported, and no others; also from the current folder.
+
+    Args:
+        copies: a folder of code that comes before the current one: what a model was trained with, and travels with it.
+    """
+    before, here, written = _trusted.set(frozenset(names)), os.getcwd(), sys.dont_write_bytecode
+    places = [str(place) for place in (copies, here) if place is not None]
+    added = [place for place in places if names and place not in sys.path]
+    sys.path[:0] = added
+    sys.dont_write_bytecode = (
+        written or copies is not None
+    )  # the folder of copies holds what was sealed, and no more
     try:
         yield
     finally:
         _trusted.reset(before)
-        if added and here in sys.path:
-            sys.path.remove(here)
+        sys.dont_write_bytecode = written
+        for place in added:
+            with suppress(ValueError):
+                sys.path.remove(place)
 
 
 def trusted() -> frozenset[str]:
@@ -39,7 +49,7 @@ def trusted() -> frozenset[str]:
     return _trusted.get()
 
 
-def refuse_untrusted(names: Collection[str], *, where: str | None = None) -> None:
+def refuse_untrusted(names: Collection[str], *, where: str | None = None, copies: Path | None = None) -> None:
     """Refuse own code that may not be imported now.
 
     Raises:
@@ -48,7 +58,7 @@ def refuse_untrusted(names: Collection[str], *, where: str | None = None) -> Non
     refused = sorted(set(names) - trusted())
     if not refused:
         return
-    with trusting(refused):  # so that the current folder is looked at; nothing is imported
+    with trusting(refused, copies=copies):  # so that the current folder is looked at; nothing is imported
         listed = "; ".join(
             f"{name} would run {file_of(name) or 'a file that is not here'}" for name in refused
         )
@@ -57,6 +67,21 @@ def refuse_untrusted(names: Collection[str], *, where: str | None = None) -> Non
         where=where,
         cure="Read it, with all that it imports. If you trust it, add --trust-code (in Python: trust_code=True).",
     )
+
+
+def unchanged_files(names: Collection[str], planned: Mapping[str, Mapping[str, str]]) -> dict[str, Path]:
+    """Module -> file of own code that is as it was when it was `planned`: module -> its record with a ``digest``.
+
+    Nothing of what is installed, which comes with its package, of what is compiled, or of what has changed.
+    """
+    files: dict[str, Path] = {}
+    with trusting(names):  # so that the current folder is looked at; nothing is imported
+        for code in map(own_code, sorted(names)):
+            installed = f"{code.module} (installed)" in code.not_followed
+            is_text = all(path.suffix == ".py" for path in code.files.values())
+            if is_text and not installed and code.digest == planned.get(code.module, {}).get("digest"):
+                files |= code.files
+    return files
 
 
 # What else is wrong with it is said where it is imported to be used.

@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from foldwise.errors import RunError, need
 from foldwise.foreign import checked_id
-from foldwise.sealed import read_json, read_record, seal, verified
+from foldwise.sealed import CURES, read_json, read_record, seal, verified
 from foldwise.storage import folder_replaced
+from foldwise.study.imports import find, own_file
+from foldwise.study.own_code import content_of
 
 if TYPE_CHECKING:  # only a type here
     from foldwise.runs.folder import RunFolder
 
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 GRAPH = "onnx"  # a folder in that of the winner: its networks as one graph, once somebody has asked for it
+CODE = "code"  # another one: the user's own code of its networks, as it was when they were trained
 SCHEMA = 1
 THRESHOLD = 0.5  # of each of several labels, where the verdict says none
 SCALARS = {"train_loss": "loss/training", "val_loss": "loss/validation", "lr": "learning rate"}
@@ -66,11 +69,13 @@ class Seen:
         channels: what names the files of the channels, in the order that the models know; none for whole images.
         sizes_px: the least and the greatest height and width, before they were resized: ((40, 60), (80, 90)); or None.
         decoding: what the study states of what files say of their own pixels; empty where it states nothing.
+        code: module -> file of own code that the networks are built by.
     """
 
     channels: Sequence[str] = ()
     sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
     decoding: Mapping[str, str | None] = field(default_factory=dict)
+    code: Mapping[str, Path] = field(default_factory=dict)
 
 
 def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(), seen: Seen = Seen()) -> Path:
@@ -90,11 +95,45 @@ def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(),
         raise RunError("none of the winner's fits left a model", cure="See foldwise status for what failed.")
     with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
-        record = {"schema": SCHEMA, **asdict(decision), **asdict(seen), "members": members}
-        seal(scratch / MODEL, record, list(scratch.iterdir()))
+        stated = asdict(decision) | asdict(seen) | {"code": _copy_code(seen.code, scratch / CODE)}
+        record = {"schema": SCHEMA, **stated, "members": members}
+        seal(scratch / MODEL, record, [path for path in scratch.iterdir() if path.is_file()])
         if (out / GRAPH).is_dir() and digest_of_networks(out) == digest_of_networks(scratch):
             shutil.copytree(out / GRAPH, scratch / GRAPH)
     return out
+
+
+def _copy_code(code: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """Copy own code to where the names of its modules lead; file below the folder -> digest."""
+    copied = {}
+    for module, path in code.items():
+        stem = Path(*module.split("."))
+        name = stem / path.name if path.name == "__init__.py" else stem.with_suffix(".py")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
+        copied[name.as_posix()] = content_of(folder / name)
+    return copied
+
+
+def copied_code(folder: Path) -> Path | None:
+    """Where the own code of a winner's networks lies beside it; None where there is none. Nothing of it is run.
+
+    Raises:
+        RunError: it is not what was copied, or a module in it would take the place of another one.
+    """
+    code, stated = folder / CODE, read_json(folder / MODEL).get("code") or {}
+    if not stated and not code.exists():
+        return None
+    there = {path.relative_to(code).as_posix(): path for path in code.rglob("*") if not path.is_dir()}
+    if {name: content_of(path) for name, path in there.items()} != stated:
+        what = "the own code that came with the model is not what was copied when it was made"
+        raise RunError(what, where=str(code), cure=CURES[MODEL])
+    for name in sorted({Path(name).parts[0].removesuffix(".py") for name in there}):
+        spec = find(name, {})
+        if spec is not None and spec.origin and own_file(spec) is None:  # of Python itself, or installed
+            what = f"the own code that came with the model would take the place of the module {name!r}"
+            raise RunError(what, where=str(code), cure="Rename the module, and train the model again.")
+    return code
 
 
 def digest_of_networks(folder: Path) -> str | None:

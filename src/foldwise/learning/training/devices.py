@@ -127,14 +127,14 @@ def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
 
     Operations that have no deterministic form (a few on GPUs) are done all the same; torch would warn of each.
     """
-    was_deterministic = torch.are_deterministic_algorithms_enabled()
-    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = torch.get_deterministic_debug_mode()
     debugging: Any = torch.utils.deterministic  # its types do not know the switch
     # Restored at the end, since a process may do other items after this one.
     threads_before, filled = torch.get_num_threads(), debugging.fill_uninitialized_memory
     _keep_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order only with this
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # The same as `use_deterministic_algorithms(True, warn_only=True)`, which imports the compiler (1.3 s of CPU at every start).
+    torch.set_deterministic_debug_mode("warn")
     debugging.fill_uninitialized_memory = False  # a guard for debugging; costs a write per tensor
     # It would choose algorithms by their speed, which differs from run to run.
     torch.backends.cudnn.benchmark = False
@@ -145,7 +145,7 @@ def steady(seed: int, threads: int, device: torch.device) -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
             yield
     finally:
-        torch.use_deterministic_algorithms(was_deterministic, warn_only=warned_only)
+        torch.set_deterministic_debug_mode(before)
         debugging.fill_uninitialized_memory = filled
         torch.set_num_threads(threads_before)
 
