@@ -111,7 +111,7 @@ def test_the_interval_counts_the_luck_of_the_models(scored):
     _, folder, verdict = scored
     _, rows = verdict_now(folder)
     fits = rows.done(verdict.external.configuration, 0)
-    external = section._External.of(folder, rows)
+    external = section._External.of(folder.external, rows)
     asked = folder.external_scores(fit.item for fit in fits)
     from foldwise.metrics.table import METRICS
 

@@ -16,6 +16,7 @@ from foldwise.errors import FoldwiseError, RunError, SpecError
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.doctor import doctor
+from foldwise.interface.commands.evaluate import evaluate
 from foldwise.interface.commands.export import export
 from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.init import demo, init
@@ -66,6 +67,7 @@ COMMANDS = (
     report,
     work,
     predict,
+    evaluate,
     export,
     judge,
     claims,

@@ -21,6 +21,7 @@ from foldwise.text import in_shell, some
 if TYPE_CHECKING:
     import pandas as pd
 
+    from foldwise.pipeline.evaluating import Evaluation
     from foldwise.reporting.report_data import ReportData
 
 NUM_SHOWN = 8  # columns beside names and factors that a notebook shows
@@ -198,6 +199,30 @@ class Run(Displayed):
         how: dict[str, Any] = {"device": device, "pictures": pictures, "trust_code": self.trust_code}
         hand_over.predict(self.folder.root, Path(images), Path(out), **how)
         return Path(out)
+
+    def evaluate(
+        self,
+        images: str | Path,
+        out: str | Path | None = None,
+        *,
+        configuration: str | None = None,
+        device: str = "auto",
+        **labels: Any,
+    ) -> Evaluation:
+        """Scores with intervals on a labelled folder of another source, and its worst images.
+
+        Args:
+            images: the folder, laid out in any way that a study reads.
+            out: gets the page, the scores as JSON and a row per image; ``<run>-on-<folder>`` by default.
+            configuration: by name or id; the winner by default.
+            labels: where its labels are, as in ``data.external``, such as ``masks="labels"``.
+        """
+        from foldwise.pipeline import evaluating
+
+        root, place = self.folder.root, Path(images)
+        to = Path(out) if out is not None else Path(f"{root.resolve().name}-on-{place.resolve().name}")
+        how: dict[str, Any] = {"configuration": configuration, "labels": labels, "device": device}
+        return evaluating.evaluate(root, place, to, trust_code=self.trust_code, **how)
 
     def _data(self) -> ReportData:
         from foldwise.reporting.report_data import gather

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -53,6 +54,7 @@ from foldwise.judging.verdict import (
     Verdict,
 )
 from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.verdict_sections import ExternalSection
 from foldwise.metrics.table import Metric
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.sealed import seal
@@ -133,7 +135,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         boundary=boundary_section(rows, judgement),
         calibration=calibration_section(rows, judgement),
         aa_test=equals,
-        external=external_section(folder, rows, judgement) if folder else None,
+        external=external_section(folder.external, rows, judgement) if folder else None,
         search=searched,
         race=race_section(looks),
         robustness=robustness_section(study.robustness, rows, judgement, configurations),
@@ -216,6 +218,12 @@ def _division(validation: Validation, num_folds: int) -> Division:
     if validation.split == LEAVE_ONE_OUT:
         return "leave_one_group_out"
     return "given_folds" if num_folds > 1 else "given_split"
+
+
+def judged_elsewhere(folder: RunFolder, place: Path, configuration: str) -> ExternalSection | None:
+    """What a configuration scores on labelled images elsewhere, laid out as the external set of a study is."""
+    study, rows = folder.load_study(), read_rows(folder)
+    return external_section(place, rows, _judgement(study, rows), configuration)
 
 
 def _judgement(study: Study, rows: Rows) -> Judgement:

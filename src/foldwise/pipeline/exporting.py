@@ -263,7 +263,7 @@ def _proof_images(
     if folder is None:
         what = "the model came without its run, so there are no images to prove the formats on"
         raise RunError(what, cure="Name a folder of images like those it was trained on, with --images.")
-    packed = _packed(folder)
+    packed = packed_of(folder)
     from foldwise.data.folds.splits import cases_tested, read_splits
 
     tested = cases_tested(read_splits(folder.splits))
@@ -294,7 +294,7 @@ def _in_batches(pairs: Sequence[tuple[np.ndarray, Any]]) -> tuple[list[np.ndarra
     ] if labelled else []
 
 
-def _packed(folder: RunFolder) -> Packed:
+def packed_of(folder: RunFolder) -> Packed:
     """The decoded images of a run, from the cache, or decoded anew from its files."""
     from foldwise.data.cache.packed import open_packed
     from foldwise.data.cache.packing import pack

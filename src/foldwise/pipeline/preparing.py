@@ -184,10 +184,7 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     write_json(folder.audit, audit_record(prepared.dataset, prepared.audit, source))
     write_splits(folder.splits, prepared.splits, prepared.dataset)
     if (external := prepared.external) is not None:
-        folder.external.mkdir(exist_ok=True)
-        write_cases(folder.external / "cases.csv", external.dataset, external.packed, external.audit)
-        about = {"path": str(external.dataset.root), "packed": external.packed.digest}
-        seal(folder.external / "set.json", about, [folder.external / "cases.csv"])
+        lay_out_external(external, folder.external)
     groups = prepared.audit.groups
     write_table(folder.statistics, statistics(prepared.dataset, prepared.packed, prepared.splits, groups))
     write_json(folder.environment, environment(prepared))
@@ -195,6 +192,14 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     folder.save_plan(prepared.plan, beside=(*study, *read, folder.statistics, folder.environment))
     folder.stop.unlink(missing_ok=True)
     return folder
+
+
+def lay_out_external(external: ExternalSet, place: Path) -> None:
+    """Write what an external set is, for the judge."""
+    place.mkdir(parents=True, exist_ok=True)
+    write_cases(place / "cases.csv", external.dataset, external.packed, external.audit)
+    about = {"path": str(external.dataset.root), "packed": external.packed.digest}
+    seal(place / "set.json", about, [place / "cases.csv"])
 
 
 def environment(prepared: Prepared) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def write_pictures(winner: Path, images: Path, out: Path) -> tuple[Path, Path]:
     facts = _facts(predictions, len(drawn), task=str(model["task"]))
     if num_dark:
         facts.append("Dark images are shown brighter than they are.")
-    legend = _legend(classes) if segments else []
+    legend = legend_of(classes) if segments else []
     shown = [_shown(*row, classes) for row in drawn]
     template = environment().get_template("predictions.html.j2")
     page = template.render(
@@ -212,7 +212,8 @@ def _facts(predictions: list[Prediction], drawn: int, *, task: str) -> list[str]
     return facts
 
 
-def _legend(classes: list[str]) -> list[tuple[str, str]]:
+def legend_of(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """The colour and the name of every class that masks draw."""
     return [(hex_colour(class_colour(index)), name) for index, name in enumerate(classes[1:], 1)]
 
 

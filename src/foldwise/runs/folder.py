@@ -207,11 +207,7 @@ class RunFolder(RunPaths):
 
     def external_scores(self, fits: Iterable[str]) -> Path | None:
         """Where the scores of these fits' models on the external set are, or are to be; None where there is no such set."""
-        about = self.external / "set.json"
-        if not about.is_file():
-            return None
-        key = sha256("/".join([read_json(about)["packed"], *fits]).encode()).hexdigest()[:16]
-        return self.external / key
+        return external_scores(self.external, fits)
 
     def commit(self, scratch: Path, item_id: str, result: Mapping[str, Any] | None = None) -> bool:
         """Make a scratch folder the outcome of an item, in one step; whoever commits first wins.
@@ -318,3 +314,12 @@ class RunFolder(RunPaths):
         if self.attempts_of(item_id).exists():
             self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
         self.done(item_id).rename(away)
+
+
+def external_scores(place: Path, fits: Iterable[str]) -> Path | None:
+    """Where the scores of these fits' models on the set in `place` are, or are to be; None where there is no set."""
+    about = place / "set.json"
+    if not about.is_file():
+        return None
+    key = sha256("/".join([read_json(about)["packed"], *fits]).encode()).hexdigest()[:16]
+    return place / key

@@ -28,22 +28,29 @@ from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.metrics.table import Metric
-from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.folder import external_scores, read_json
 from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
 from foldwise.text import count
 
 
-def external_section(folder: RunFolder, rows: Rows, judgement: Judgement) -> ExternalSection | None:
-    """What the winner's models score; None where there is no external set, or they have not been asked about it yet."""
-    if not judgement.comparable:
+def external_section(
+    place: Path, rows: Rows, judgement: Judgement, configuration: str | None = None
+) -> ExternalSection | None:
+    """What a configuration's models score; None where there is no external set, or they have not been asked about it yet.
+
+    Args:
+        place: of the external set, with ``set.json``, ``cases.csv`` and the answers of models.
+        configuration: the winner by default.
+    """
+    winner = configuration or next(iter(judgement.comparable), None)
+    if winner is None:
         return None
-    winner = judgement.comparable[0]
     fits = rows.done(winner, rows.repeats[0])
-    outputs = folder.external_scores(fit.item for fit in fits)
+    outputs = external_scores(place, (fit.item for fit in fits))
     if outputs is None or not outputs.is_dir():
         return None
-    external = _External.of(folder, rows)
+    external = _External.of(place, rows)
     together = _scored([external.outputs(outputs / "together.npz", rows, fits)], external, rows, judgement)
     alone = [external.outputs(outputs / f"model-{k}.npz", rows, [fit]) for k, fit in enumerate(fits)]
     models = _scored(alone, external, rows, judgement)
@@ -53,7 +60,7 @@ def external_section(folder: RunFolder, rows: Rows, judgement: Judgement) -> Ext
         if metric.needs != "boundary"
     }
     section = ExternalSection(
-        path=str(read_json(folder.external / "set.json")["path"]),
+        path=str(read_json(place / "set.json")["path"]),
         configuration=winner,
         name=rows.by_id[winner].name,
         num_models=len(fits),
@@ -76,8 +83,8 @@ class _External:
     truth: Any
 
     @classmethod
-    def of(cls, folder: RunFolder, rows: Rows) -> _External:
-        cases = read_table(folder.external / "cases.csv")
+    def of(cls, place: Path, rows: Rows) -> _External:
+        cases = read_table(place / "cases.csv")
         truth = None if rows.family == "segmentation" else truth_of(cases, len(rows.classes))
         units = Units.from_groups([case["group"] for case in cases])
         return cls(tuple(case["name"] for case in cases), units, truth)

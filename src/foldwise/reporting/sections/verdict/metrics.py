@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from foldwise.judging.verdict import Verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.judging.verdict_sections import ExternalSection
 from foldwise.judging.wording import in_text
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import METRICS
@@ -152,18 +154,21 @@ def external_section(data: ReportData) -> dict[str, Any] | None:
     external = data.verdict.external
     if external is None:
         return None
-    own = data.verdict.configuration(external.configuration).metrics
+    return {"external": of_external(external, data.verdict)}
+
+
+def of_external(external: ExternalSection, verdict: Verdict) -> dict[str, Any]:
+    """Scores on an external set beside those on the test images, for a template."""
+    own = verdict.configuration(external.configuration).metrics
     rows = [
         {
-            "title": data.verdict.metrics[name].title,
+            "title": verdict.metrics[name].title,
             "external": score_cell(scored),
             "own": score_cell(own[name]),
         }
         for name, scored in external.metrics.items()
     ]
     single = ", ".join(score(value) for value in external.by_model)
-    title = data.verdict.metric.title
+    title = verdict.metric.title
     models = f"{title} of each model alone: {single}." if external.num_models > 1 else ""
-    return {
-        "external": {"sentence": external.sentence, "path": external.path, "rows": rows, "models": models}
-    }
+    return {"sentence": external.sentence, "path": external.path, "rows": rows, "models": models}

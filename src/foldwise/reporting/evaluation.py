@@ -1,0 +1,90 @@
+"""The page of an evaluation: scores on labelled images of another source, beside those of the study, and the worst images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from foldwise.data.overlays import Pixels
+from foldwise.judging.verdict import Verdict
+from foldwise.judging.verdict_sections import ExternalSection
+from foldwise.reporting.drawing.pictures import data_uri
+from foldwise.reporting.pages import environment
+from foldwise.reporting.predictions import legend_of
+from foldwise.reporting.sections.images.gallery import MAX_BARS, ClassBar, Picture, ShownCase
+from foldwise.reporting.sections.verdict.metrics import of_external
+from foldwise.reporting.wording import count
+from foldwise.storage import written_whole
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One labelled image with what was predicted on it.
+
+    Attributes:
+        score: 0 to 1, the higher the better; by it the worst come first.
+        truth, predicted: indices of classes; none of a segmentation.
+        shares: of every class, its probability, or its share of the pixels.
+        pictures: the image, and of a segmentation both outlines, each with its words.
+    """
+
+    name: str
+    score: float
+    truth: tuple[int, ...]
+    predicted: tuple[int, ...]
+    shares: tuple[float, ...]
+    pictures: tuple[tuple[Pixels, str], ...]
+
+
+def write_evaluation(
+    path: Path,
+    external: ExternalSection,
+    verdict: Verdict,
+    worst: Sequence[Judged],
+    *,
+    measure: str,
+    notes: Sequence[str] = (),
+) -> None:
+    """A page with scores on labelled images elsewhere beside those of the study, and the worst images."""
+    classes = list(verdict.classes)
+    shown = [
+        ShownCase(
+            one.name,
+            f"{one.score:.2f}",
+            [Picture(data_uri(pixels), words) for pixels, words in one.pictures],
+            [
+                ClassBar(
+                    classes[k], one.shares[k], k in one.truth, k in one.predicted or len(one.pictures) > 1
+                )
+                for k in sorted(range(len(classes)), key=lambda k: -one.shares[k])[:MAX_BARS]
+            ],
+            one.predicted == one.truth if len(one.pictures) == 1 else None,
+            ", ".join(classes[k] for k in one.truth) or "none",
+            ", ".join(classes[k] for k in one.predicted) or "none",
+        )
+        for one in worst
+    ]
+    segments = str(verdict.task).endswith("segmentation")
+    page = (
+        environment()
+        .get_template("predictions.html.j2")
+        .render(
+            title=f"{external.name} on {Path(external.path).name}",
+            external=of_external(external, verdict),
+            pictures_title="The worst images",
+            measure=measure,
+            shown=shown,
+            facts=[
+                f"{count(external.num_images, 'image')}; evaluated with foldwise",
+                f"{len(shown)} of {count(external.num_images, 'image')}, by {measure}, the lowest first.",
+                *notes,
+            ],
+            legend=legend_of(classes) if segments else [],
+            segments=segments,
+            caution=None,
+            warnings=dict.fromkeys((one.name for one in worst), ""),
+        )
+    )
+    with written_whole(path) as scratch:
+        scratch.write_text(page, encoding="utf-8")
