@@ -217,10 +217,10 @@ def test_several_images_in_one_file_are_refused_with_their_names(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["xz-example.lif", "wavelength-sweep.lif"])
-def test_real_files_of_several_images_are_refused_by_name(real_data, name):
-    if not (real_data / "formats" / name).is_file():
+def test_real_files_of_several_images_are_refused_by_name(shared_data, name):
+    if not (shared_data / "formats" / name).is_file():
         pytest.skip("the real LIF files are not here")
-    assert "holds 3 images" in refused(real_data / "formats" / name)
+    assert "holds 3 images" in refused(shared_data / "formats" / name)
 
 
 class StandIn:

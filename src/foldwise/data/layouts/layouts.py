@@ -24,15 +24,16 @@ from foldwise.data.layouts.files import (
     unreadable_files,
 )
 from foldwise.data.layouts.groups import with_groups
-from foldwise.data.layouts.listing import MASK_FOLDERS, Listing
+from foldwise.data.layouts.listing import MASK_FOLDERS, Listing, about_unreadable, of_other_kinds
 from foldwise.data.layouts.listing import class_folders as folders_of_images
+from foldwise.data.layouts.outlines import drawn
 from foldwise.data.layouts.pages import stack_files
 from foldwise.data.layouts.parts import refuse_part_folders, with_parts
 from foldwise.data.phantoms.catalogue import PHANTOMS, cached
 from foldwise.errors import DataError, SpecError, choose
 from foldwise.storage import from_home, whole_path
 from foldwise.study.spec import DataSpec
-from foldwise.text import listed, some
+from foldwise.text import some
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,23 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     refuse_broken_links(root)
     listing = Listing(root, data, split=split)
     refuse_part_folders(listing)
-    layout_name, why = (data.layout, "as stated") if data.layout != "auto" else _recognised(listing)
+    outlines = drawn(listing)
+    if outlines is not None:
+        data = outlines.data
+        listing = Listing(root, data, split=split)
+    layout_name, why = (
+        (data.layout, outlines.why if outlines else "as stated")
+        if data.layout != "auto"
+        else _recognised(listing)
+    )
     layout = LAYOUTS[layout_name]
     if "" not in listing.parts and not layout.in_parts:
         problem = f"the folders {some(listing.part_folders)} hold the layout {layout_name}, which lies in one folder only"
         cure = "Put all images together, with a column that says the part, and state validate.split: that column."
         raise DataError(problem, where=str(root), cure=cure)
-    passed_over = _unreadable(listing, layout_name) + about_hidden(hidden_images(root))
+    passed_over = about_unreadable(listing, layout_name, outlines.files if outlines else ()) + about_hidden(
+        hidden_images(root)
+    )
     dataset = layout.read(listing)
     _check(dataset, data)
     folder = listing.images or "" if layout.names_in_images and "" in listing.parts else ""
@@ -103,7 +114,9 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     cases, about_parts = with_parts(cases, listing=listing, base=base, tables=tables, folder=folder)
     cases, review = reviewed(cases, root, data, folder)
     opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
-    statements = (opening, *dataset.statements, *passed_over, *about_groups, *about_parts, *review.statements)
+    drawing = outlines.statements if outlines else ()
+    about = (*passed_over, *about_groups, *about_parts, *review.statements)
+    statements = (opening, *drawing, *dataset.statements, *about)
     used = [name for name in (group, split, data.group_column) if name]
     labels = listing.table if layout_name == "table" else None
     columns = unused_columns(cases, root, tables, data=data, used=used, labels=labels, folder=folder)
@@ -122,35 +135,6 @@ def _data_folder(stated: str, base: Path) -> Path:
             cure = "State the folder that it is in (and data.table for a table), or unpack it if it is an archive."
         raise SpecError(problem, where="data.path", cure=cure)
     return root
-
-
-def _unreadable(listing: Listing, layout: str) -> list[str]:
-    """What is said of images of kinds that are not read, where they lie beside the images of the set.
-
-    Raises:
-        DataError: they lie among the images; these were meant.
-    """
-    meant: list[str] = []
-    for start, part in listing.parts.items():
-        files = unreadable_files(part.root)
-        folders = [part.images or "."] + ([part.masks] if part.masks else [])
-        if layout == "class_folders":
-            folders = subfolders(part.root)
-        among = tuple("" if folder == "." else f"{folder}/" for folder in folders)
-        meant += [f"{start}{file}" for file in files if file.startswith(among)]
-    if meant:
-        raise _of_other_kinds(meant, listing.root)
-    if layout == "arrays":
-        return []
-    beside = unreadable_files(listing.root)
-    words = "file", "files", "of kinds that cannot be read, beside the images of the set, passed over"
-    return [f"{listed(beside, *words)}."] if beside else []
-
-
-def _of_other_kinds(files: Sequence[str], root: Path) -> DataError:
-    problem = listed(files, "file is", "files are", "of kinds that cannot be read")
-    cure = "Unpack archives, save images as PNG or TIFF, or move the files elsewhere."
-    return DataError(problem, where=str(root), cure=cure)
 
 
 def _check(dataset: Dataset, data: DataSpec) -> None:
@@ -293,7 +277,7 @@ def _no_layout(listing: Listing) -> DataError:
     """Why no layout fits, and what is missing for the nearest one."""
     images, root = listing.images, listing.root
     if not listing.loose_images and (files := unreadable_files(root)):
-        return _of_other_kinds(files, root)
+        return of_other_kinds(files, root)
     if tables := [name for name in other_files(root) if name.lower().endswith(OTHER_TABLES)]:
         problem = f"{some(tables)} may be the table of labels, and only CSV is looked for"
         cure = f"Save it as CSV UTF-8, under the name labels.csv{_or_stated(tables)}."

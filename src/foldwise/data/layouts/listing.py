@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.formats.formats import is_stack_file
+from foldwise.data.formats.label_files import kind_of
 from foldwise.data.layouts.files import (
     PARTS,
     errors_about,
@@ -17,6 +18,7 @@ from foldwise.data.layouts.files import (
     on_disk,
     stem,
     subfolders,
+    unreadable_files,
 )
 from foldwise.data.layouts.pairing import images_and_masks, refuse_masks_among
 from foldwise.data.layouts.tables import is_review
@@ -203,6 +205,36 @@ def class_folders(root: Path) -> list[str]:
     return [name for name in subfolders(root) if image_files(root / name)]
 
 
+def about_unreadable(listing: Listing, layout: str, labels: Sequence[str]) -> list[str]:
+    """What is said of images of kinds that are not read, where they lie beside the images of the set; `labels` are none.
+
+    Raises:
+        DataError: they lie among the images; these were meant.
+    """
+    meant: list[str] = []
+    for start, part in listing.parts.items():
+        files = [file for file in unreadable_files(part.root) if file not in labels]
+        folders = [part.images or "."] + ([part.masks] if part.masks else [])
+        if layout == "class_folders":
+            folders = subfolders(part.root)
+        among = tuple("" if folder == "." else f"{folder}/" for folder in folders)
+        meant += [f"{start}{file}" for file in files if file.startswith(among)]
+    if meant:
+        raise of_other_kinds(meant, listing.root)
+    if layout == "arrays":
+        return []
+    beside = [file for file in unreadable_files(listing.root) if file not in labels]
+    words = "file", "files", "of kinds that cannot be read, beside the images of the set, passed over"
+    return [f"{listed(beside, *words)}."] if beside else []
+
+
+def of_other_kinds(files: Sequence[str], root: Path) -> DataError:
+    """The error about images of kinds that are not read, where they were meant."""
+    problem = listed(files, "file is", "files are", "of kinds that cannot be read")
+    cure = "Unpack archives, save images as PNG or TIFF, or move the files elsewhere."
+    return DataError(problem, where=str(root), cure=cure)
+
+
 def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: str) -> str | None:
     """The stated folder, or the one with a usual name; None where there is none.
 
@@ -214,6 +246,8 @@ def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: s
         folder = on_disk(root, stated)
         if folder.is_file() and is_stack_file(folder):
             return None  # a stack in place of a folder
+        if folder.is_file() and kind_of(folder) is not None:
+            return None  # labels that are drawn as masks
         if not folder.is_dir():
             problem = f"there is no folder {stated!r} in {root}"
             raise SpecError(problem, where=key, cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.")

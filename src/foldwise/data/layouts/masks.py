@@ -208,13 +208,15 @@ def _numbered(census: Census, data: DataSpec, why: str) -> DataError:
         data.classes if data.classes is not None and len(data.classes) == 2 else ("background", "foreground")
     )
     border: dict[MaskKey | str, str] = {} if _border(census) is None else {255: IGNORED}
-    cure = f"To segment objects as one class, state data.mask_values: {mapping({values[0]: names[0], **border, OTHER: names[1]})}"
+    as_one = mapping({values[0]: names[0], **border, OTHER: names[1]})
+    cure = f"To segment objects as one class, state data.mask_values: {as_one}"
     cure += " (where 255 marks borders, which are not counted)" if border else ""
     number = len(values)
     if number <= NO_CLASS and data.task != "binary_segmentation":
         cure += f"; if they are classes, name them: {_as_classes(values)}"
     problem = f"{number} values look like numbered objects, not classes: {why}"
-    return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=f"{cure}.")
+    choices = [f"data.mask_values={as_one}"]
+    return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=f"{cure}.", choices=choices)
 
 
 def _as_classes(values: Sequence[MaskKey]) -> str:
