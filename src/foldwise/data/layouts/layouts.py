@@ -85,23 +85,15 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     refuse_broken_links(root)
     listing = Listing(root, data, split=split)
     refuse_part_folders(listing)
-    outlines = drawn(listing)
-    if outlines is not None:
-        data = outlines.data
-        listing = Listing(root, data, split=split)
-    layout_name, why = (
-        (data.layout, outlines.why if outlines else "as stated")
-        if data.layout != "auto"
-        else _recognised(listing)
-    )
+    drawing = drawn(listing)
+    data, listing = drawing.listing.data, drawing.listing
+    layout_name, why = (data.layout, drawing.why) if data.layout != "auto" else _recognised(listing)
     layout = LAYOUTS[layout_name]
     if "" not in listing.parts and not layout.in_parts:
         problem = f"the folders {some(listing.part_folders)} hold the layout {layout_name}, which lies in one folder only"
         cure = "Put all images together, with a column that says the part, and state validate.split: that column."
         raise DataError(problem, where=str(root), cure=cure)
-    passed_over = about_unreadable(listing, layout_name, outlines.files if outlines else ()) + about_hidden(
-        hidden_images(root)
-    )
+    passed_over = about_unreadable(listing, layout_name, drawing.files) + about_hidden(hidden_images(root))
     dataset = layout.read(listing)
     _check(dataset, data)
     folder = listing.images or "" if layout.names_in_images and "" in listing.parts else ""
@@ -114,9 +106,8 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     cases, about_parts = with_parts(cases, listing=listing, base=base, tables=tables, folder=folder)
     cases, review = reviewed(cases, root, data, folder)
     opening = f"Layout {layout_name} ({why}), task {dataset.task}, {len(cases)} images."
-    drawing = outlines.statements if outlines else ()
     about = (*passed_over, *about_groups, *about_parts, *review.statements)
-    statements = (opening, *drawing, *dataset.statements, *about)
+    statements = (opening, *drawing.statements, *dataset.statements, *about)
     used = [name for name in (group, split, data.group_column) if name]
     labels = listing.table if layout_name == "table" else None
     columns = unused_columns(cases, root, tables, data=data, used=used, labels=labels, folder=folder)

@@ -49,16 +49,16 @@ class Outlines:
 
 @dataclass(frozen=True)
 class Drawn:
-    """How a folder is read whose labels were drawn: the settings for it, by what, what is said, and which files were used."""
+    """A folder with its labels as masks, by what they are known, what is said of them, and which files they were in."""
 
-    data: DataSpec
-    why: str
-    statements: tuple[str, ...]
-    files: tuple[str, ...]
+    listing: Listing
+    why: str = "as stated"
+    statements: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
-def drawn(listing: Listing) -> Drawn | None:
-    """The labels of a folder as masks in the cache; None where it has none but pictures and tables.
+def drawn(listing: Listing) -> Drawn:
+    """A folder with its labels as masks in the cache; as it is where it has none but pictures and tables.
 
     Raises:
         DataError: files of several kinds could be the labels, do not fit the images, or cannot be read.
@@ -66,11 +66,11 @@ def drawn(listing: Listing) -> Drawn | None:
     """
     data, root = listing.data, listing.root
     if data.layout not in ("auto", "image_mask") or data.task.endswith("classification") or listing.divided:
-        return None
+        return Drawn(listing)
     _refuse_pickles(root)
     outlines = _recognised(listing)
     if outlines is None:
-        return None
+        return Drawn(listing)
     folder = root / outlines.images
     paths = [(PurePosixPath(outlines.images) / name).as_posix() for name in image_files(folder)]
     joined = images_at(paths, data, where=str(root))
@@ -87,10 +87,9 @@ def drawn(listing: Listing) -> Drawn | None:
         "table": None,
     }
     settings |= {"classes": classes, "mask_values": values, "ignore_value": None}
-    read = data.model_copy(update=settings)
-    return Drawn(
-        read, f"labels of {outlines.kind}", _statements(outlines, objects, notes, left_out), outlines.files
-    )
+    statements = _statements(outlines, objects, notes, left_out)
+    read = Listing(root, data.model_copy(update=settings), split=listing.split)
+    return Drawn(read, f"labels of {outlines.kind}", statements, outlines.files)
 
 
 def _recognised(listing: Listing) -> Outlines | None:
