@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from foldwise.errors import FoldwiseError, RunError, SpecError
+from foldwise.interface.commands.app import app as try_page
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.doctor import doctor
@@ -69,6 +70,8 @@ COMMANDS = (
     predict,
     evaluate,
     export,
+    try_page,
+    try_page,
     judge,
     claims,
     look,

@@ -190,7 +190,7 @@ def answers(
         waiting.clear()
 
     for name, image_CHW in images:
-        fed = _fed(winner, image_CHW)
+        fed = as_fed(winner, image_CHW)
         # One image at a time, most of the time goes into starting each layer: measured, 9 times as much.
         most = min(BATCH_IMAGES, BATCH_PX // (fed.shape[1] * fed.shape[2]))
         if waiting and (len(waiting) >= most or waiting[0][2].shape != fed.shape):
@@ -210,10 +210,11 @@ def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
     root, names = images.parent if images.is_file() else images, list(places)
     chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
     read = (_read(root, places[names[index]], winner, names[index])[1] for index in chosen)
-    return [_fed(winner, image_CHW) for image_CHW in read]
+    return [as_fed(winner, image_CHW) for image_CHW in read]
 
 
-def _fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:
+def as_fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:
+    """The image at the size that the networks work at."""
     model = winner.model
     return resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
 

@@ -63,6 +63,18 @@ class TorchRuntime:
             shared[key] = forward.logits(Features(halves), self._inputs(member, images_NCHW))
         return probabilities(forward.logits(halves.head, shared[key]), model.task)
 
+    @torch.inference_mode()
+    def features(self, images_NCHW: np.ndarray) -> np.ndarray | None:
+        """What the first member's head is given, (N, F); None of a network that is no encoder with a head."""
+        member = self.winner.members[0]
+        if not isinstance(member.network, Classifier):
+            return None
+        precision = precision_for(member.model.training.precision, self.device)
+        num_classes, layout = len(member.model.classes), layout_for(member.network)
+        forward = ForwardPass(member.model.task, num_classes, self.device, precision, layout)
+        features = forward.logits(Features(member.network), self._inputs(member, images_NCHW))
+        return np.asarray(features.cpu().numpy())
+
     def _inputs(self, member: Member, images_NCHW: np.ndarray) -> Tensor:
         # Each member by its own statistics: those of a normalisation by training parts differ from fold to fold.
         statistics = member.model.normalization.statistics(list(images_NCHW))

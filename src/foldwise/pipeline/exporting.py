@@ -115,7 +115,7 @@ def _export(
     cpu = torch.device("cpu")
     loaded = load_winner(winner, cpu)
     weights = weights_licence(loaded.model.training)
-    facts = _facts(winner, folder, loaded, weights, options)
+    facts = card_facts(winner, folder, loaded, weights, options)
     say("images for the proof")
     images = _proof_images(loaded, folder, options.images)
     handover = _handover(loaded, TorchRuntime(loaded, cpu), images, facts, options)
@@ -135,9 +135,10 @@ def _export(
     return Export(out, tuple(exported), left_out, tuple(filter(None, cautions)))
 
 
-def _facts(
+def card_facts(
     winner: Path, folder: RunFolder | None, loaded: Winner, weights: WeightsLicence, options: ExportOptions
 ) -> CardFacts:
+    """What the model card of a winner is written from; `folder` is None where it came without its run."""
     model = read_json(winner / MODEL)
     about = _about(loaded, folder, model, options)
     stated: dict[str, Any] = {"authors": options.authors, "licence": options.licence}

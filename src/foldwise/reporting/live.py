@@ -8,26 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from foldwise.errors import FoldwiseError, RunError
+from foldwise.errors import FoldwiseError
+from foldwise.reporting.loopback import Handler, listening
 from foldwise.reporting.report import render, waiting_page
 from foldwise.reporting.report_data import ReportData
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.leases import how_far, items_in_progress
 
-HOST = "127.0.0.1"
 LOOK_EVERY_S = 3.0
 PAUSE = 2.0  # times as long as judging and drawing took: training needs the cores more
-NAMES = (HOST, "localhost")
-HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
 
 Judged = Callable[[RunFolder], ReportData]
 
@@ -111,27 +102,13 @@ def serving(folder: RunFolder, judged: Judged, *, port: int = 0) -> Iterator[str
     Raises:
         RunError: the port is taken.
     """
-    live = Live(folder, judged)
-    try:
-        server = ThreadingHTTPServer((HOST, port), _handler(live))
-    except (OSError, OverflowError) as error:
-        cure = "Name another one, or leave --port out: a free one is taken."
-        raise RunError(f"port {port} cannot be used: {error}", where="--port", cure=cure) from None
-    server.daemon_threads = True
-    stop = threading.Event()
-    threads = [
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True),
-        threading.Thread(target=_keep_looking, args=(live, stop), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield f"http://{HOST}:{server.server_address[1]}/"
-    finally:
-        stop.set()
-        server.shutdown()
-        threads[0].join()
-        server.server_close()
+    live, stop = Live(folder, judged), threading.Event()
+    with listening(_handler(live), port) as address:
+        threading.Thread(target=_keep_looking, args=(live, stop), daemon=True).start()
+        try:
+            yield address
+        finally:
+            stop.set()
 
 
 def _keep_looking(live: Live, stop: threading.Event) -> None:
@@ -144,43 +121,23 @@ def _keep_looking(live: Live, stop: threading.Event) -> None:
         stop.wait(max(LOOK_EVERY_S, PAUSE * (time.monotonic() - began)))
 
 
-def _handler(live: Live) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(live: Live) -> type[Handler]:
+    class Pages(Handler):
         """Two addresses, and no other: the page, and its state."""
 
-        server_version, sys_version = "foldwise", ""
-
-        def do_GET(self) -> None:
-            """The page or the state; 404 for all else, 403 for those who come under another name."""
-            own_port = str(self.connection.getsockname()[1])
-            name, _, port = self.headers.get("Host", "").rpartition(":")
-            # A page from elsewhere whose name was made to point here (DNS rebinding) has that name in its requests.
-            if name not in NAMES or port != own_port:
-                self._answer(403, "text/plain", f"Open http://{HOST}:{own_port}/ instead.")
-            elif self.path == "/":
-                self._answer(200, "text/html", live.page)
+        def get(self) -> None:
+            """The page or the state; 404 for all else."""
+            if self.path == "/":
+                self.answer(200, "text/html", live.page)
             elif self.path == "/state.json":
                 self._state()
             else:
-                self._answer(404, "text/plain", "There is no such page.")
+                super().get()
 
         def _state(self) -> None:
             try:
-                self._answer(200, "application/json", json.dumps(live.state()))
+                self.answer(200, "application/json", json.dumps(live.state()))
             except (FoldwiseError, OSError, ValueError) as error:  # the plan is being written
-                self._answer(503, "text/plain", str(error))
+                self.answer(503, "text/plain", str(error))
 
-        def _answer(self, code: int, kind: str, text: str) -> None:
-            body = text.encode()
-            self.send_response(code)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            for header, value in HEADERS.items():
-                self.send_header(header, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: a browser asks every other second."""
-
-    return Handler
+    return Pages

@@ -70,7 +70,7 @@ def page(  # noqa: PLR0913 - each is a part of the page
         lead=lead,
         reads=reads,
         caution=winner.caution,
-        score=Markup(sections.get(SCORE, "")),
+        score=Markup("".join(sections.get(SCORE, "").partition("</p>")[:2])),  # the rest is in the card
         limits=Markup(sections.get(LIMITS, "")),
         card=Markup("".join(f"<h3>{html.escape(name)}</h3>{text}" for name, text in sections.items())),
         accept=accept,
