@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
 
 COMPARED_S = 20.0  # what the start of a page may take; as many images as can be in that time
-SHOWN = 6
+SHOWN, NUM_TRIED = 6, 4
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Near:
 class Neighbours:
     """Training images by what a model makes of them.
 
-    By the features that the head of the first network is given, whose similarity is a cosine; or, of networks that have
-    none, by probabilities, of masks by their mean over the image: 1 minus half the sum of their differences.
+    By the features of the encoder of the first network, whose similarity is a cosine; or, of a network that has none, by
+    probabilities, of masks by their mean over the image: 1 minus half the sum of their differences.
 
     Attributes:
         total: how many training images there are.
@@ -39,15 +39,18 @@ class Neighbours:
 
     def __init__(self, runtime: TorchRuntime, packed: Packed, *, seconds: float = COMPARED_S) -> None:
         self.runtime, self.packed, self.total = runtime, packed, len(packed)
-        self.by_features = False
         vectors: list[np.ndarray] = []
         until = time.monotonic() + seconds
-        order = np.random.default_rng(0).permutation(self.total)
+        order = [int(case) for case in np.random.default_rng(0).permutation(self.total)]
+        # An encoder of somebody else may give vectors whose length goes with the size of the image.
+        tried = [self._features(packed.image(case)) for case in order[:NUM_TRIED]]
+        self.by_features = len({None if vector is None else vector.shape for vector in tried}) == 1
+        self.by_features &= tried[0] is not None
         for case in order:
-            vectors.append(self._vector(packed.image(int(case))))
+            vectors.append(self._vector(packed.image(case)))
             if time.monotonic() > until:
                 break
-        self.cases = [int(case) for case in order[: len(vectors)]]
+        self.cases = order[: len(vectors)]
         self.vectors_NF = np.stack(vectors)
 
     def nearest(self, image_CHW: np.ndarray) -> list[Near]:
@@ -71,19 +74,16 @@ class Neighbours:
             if len(self.cases) == self.total
             else f"{len(self.cases):,} of {self.total:,}"
         )
-        what = (
-            "the features of the first network (cosine)"
-            if self.by_features
-            else "the predicted probabilities"
-        )
+        what = "features of the first network (cosine)" if self.by_features else "the predicted probabilities"
         return f"Among {among} training images, by {what}; 1 is alike."
 
+    def _features(self, image_CHW: np.ndarray) -> np.ndarray | None:
+        return self.runtime.features(as_fed(self.runtime.winner, image_CHW)[None])
+
     def _vector(self, image_CHW: np.ndarray) -> np.ndarray:
-        image_1CHW = as_fed(self.runtime.winner, image_CHW)[None]
-        features = self.runtime.features(image_1CHW)
-        if features is None:
-            p = self.runtime(image_1CHW)[0]
-            return np.asarray(p.reshape(len(p), -1).mean(1), np.float64)
-        self.by_features = True
-        vector_F = features[0].astype(np.float64)
-        return np.asarray(vector_F / max(float(np.linalg.norm(vector_F)), 1e-12))
+        """Of length 1 by features; the probabilities else."""
+        if self.by_features:
+            vector_F = np.asarray(self._features(image_CHW), np.float64)
+            return np.asarray(vector_F / max(float(np.linalg.norm(vector_F)), 1e-12))
+        p = self.runtime(as_fed(self.runtime.winner, image_CHW)[None])[0]
+        return np.asarray(p.reshape(len(p), -1).mean(1), np.float64)

@@ -64,16 +64,29 @@ class TorchRuntime:
         return probabilities(forward.logits(halves.head, shared[key]), model.task)
 
     @torch.inference_mode()
-    def features(self, images_NCHW: np.ndarray) -> np.ndarray | None:
-        """What the first member's head is given, (N, F); None of a network that is no encoder with a head."""
+    def features(self, image_1CHW: np.ndarray) -> np.ndarray | None:
+        """What the encoder of the first member makes of an image, (F,); None of a network that has no such part.
+
+        Of feature maps the last, which are the deepest, and their mean over the image.
+        """
         member = self.winner.members[0]
-        if not isinstance(member.network, Classifier):
+        encoder = member.network.part("encoder")
+        if encoder is None:
             return None
-        precision = precision_for(member.model.training.precision, self.device)
-        num_classes, layout = len(member.model.classes), layout_for(member.network)
-        forward = ForwardPass(member.model.task, num_classes, self.device, precision, layout)
-        features = forward.logits(Features(member.network), self._inputs(member, images_NCHW))
-        return np.asarray(features.cpu().numpy())
+        outputs: list[Any] = []
+        hook = encoder.register_forward_hook(lambda _, __, output: outputs.append(output))
+        try:
+            self._asked(member, image_1CHW, {})
+        finally:
+            hook.remove()
+        maps = [output[-1] if isinstance(output, list | tuple) else output for output in outputs]
+        if not maps or not all(isinstance(one, Tensor) and one.ndim in (2, 3, 4) for one in maps):
+            return None
+        # Of a large image, one for each tile. A transformer gives (1, T, F), a convolution (1, F, H, W).
+        vectors = [
+            one.mean((2, 3)) if one.ndim == 4 else one.mean(1) if one.ndim == 3 else one for one in maps
+        ]
+        return np.asarray(torch.stack(vectors).mean((0, 1)).float().cpu().numpy())
 
     def _inputs(self, member: Member, images_NCHW: np.ndarray) -> Tensor:
         # Each member by its own statistics: those of a normalisation by training parts differ from fold to fold.

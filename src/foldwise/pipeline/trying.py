@@ -20,12 +20,11 @@ from foldwise.errors import DataError, FoldwiseError, RunError, SpecError
 from foldwise.learning.export.weights_licence import weights_licence
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.exporting import ExportOptions, card_facts
-from foldwise.pipeline.hand_over import networks_named, winner_of
+from foldwise.pipeline.hand_over import own_code_of, winner_of
 from foldwise.pipeline.model_card import model_card
 from foldwise.reporting.loopback import Handler, listening
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import Damaged
-from foldwise.study.trusted_code import refuse_untrusted, trusting
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -64,9 +63,7 @@ def trying(
     """
     refuse_device(device)
     winner = winner_of(run)
-    named = networks_named(winner)
-    with trusting(named if trust_code else ()):
-        refuse_untrusted(named, where=str(winner))
+    with own_code_of(winner, trust_code):
         tried = _made(winner, None if winner == run else RunFolder.open(run), device, say)
     token = secrets.token_urlsafe(16)
     with listening(_handler(tried, token), port) as address:
