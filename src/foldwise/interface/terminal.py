@@ -127,15 +127,21 @@ class Fetching(_Bar):
 class DecodingBar(_Bar):
     """A bar while images are decoded; nothing is shown where they already were."""
 
+    DOING = "Decoding images"
+
     def __init__(self) -> None:
-        super().__init__(
-            TextColumn("Decoding images"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        )
-        self.task = self.bar.add_task("decode", total=None, visible=False)
+        super().__init__(TextColumn(self.DOING), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.task = self.bar.add_task("images", total=None, visible=False)
 
     def show(self, done: int, total: int) -> None:
-        """Say how many images are decoded."""
+        """Say how many images are done."""
         self.bar.update(self.task, completed=done, total=total, visible=True)
+
+
+class PredictingBar(DecodingBar):
+    """A bar while images are predicted."""
+
+    DOING = "Predicting images"
 
 
 class Trying(_Bar):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,9 +36,10 @@ from foldwise.learning.prediction_files import (
     warnings_of,
     write_submission,
 )
+from foldwise.learning.resuming import Answered, Journal, image_digest, settings_digest
 from foldwise.learning.runtimes import pick_runtime
 from foldwise.learning.training.devices import pick_device, steady
-from foldwise.storage import write_json
+from foldwise.storage import write_json, written_whole
 from foldwise.text import some
 
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
@@ -71,6 +74,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     flips: bool = False,
     submission: Path | None = None,
     warn: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Path:
     """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
 
@@ -80,6 +84,8 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     temperature. Segmentation: the share of each class, and under ``masks/`` a PNG of class indices (0 and 255 of two
     classes), under ``overlays/`` a picture to look at, each with the name and place of its image.
 
+    An image that this model, asked in this way, has answered about in `out` already is not asked about again.
+
     Args:
         winner: the folder that `make_winner` made.
         runtime: one of `runtimes.RUNTIMES`.
@@ -88,6 +94,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         submission: a CSV file to write besides, see `write_submission`; of several labels only.
         warn: is given what to know before relying on the predictions, a sentence each; the last column of the table
             says which images it is about.
+        progress: is given how many images are done, and of how many.
 
     Raises:
         RunError: there is no winner.
@@ -110,11 +117,14 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         refuse_to_replace(out, pngs if segments else (), submission)
         out.mkdir(parents=True, exist_ok=True)
         num_images = len(places) + len(problems)
-        steps: dict[str, tuple[Step, ...]] = {}
         root = images.parent if images.is_file() else images
         chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places), flips=flips)
-        predictions = predicted(loaded, root, places, runtime=chosen, problems=problems, steps=steps)
-        warnings = _write(loaded, predictions, list(places) if segments else None, out, submission)
+        how = {"runtime": runtime, "device": picked.type, "flips": flips, "foldwise": version("foldwise")}
+        job = _Job(loaded, root, places, out, Journal(out, settings_digest(winner, how)))
+        given = job.done(chosen, problems, progress)
+        _write_table(loaded, given, out, submission)
+    warnings = [each.warnings for each in given.values()]
+    steps = {name: each.steps for name, each in given.items()}
     done = {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
     about = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
     write_json(out / RECORD, {"foldwise": version("foldwise"), **about, **done})
@@ -125,17 +135,73 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     return out
 
 
-def _write(
-    winner: Winner,
-    predictions: Iterator[ImagePrediction],
-    names: list[str] | None,
-    out: Path,
-    submission: Path | None,
-) -> list[list[str]]:
-    """Masks of the images with these names, or a table where there are none; of each image why not to rely on it."""
-    if names is None:
-        return _write_table(winner, predictions, out, submission)
-    return _write_masks(winner, predictions, names, out)
+@dataclass(frozen=True)
+class _Job:
+    """Images to predict, by name and place, and where to."""
+
+    winner: Winner
+    root: Path
+    places: dict[str, str]
+    out: Path
+    journal: Journal
+
+    def done(
+        self, runtime: Predictor, problems: list[DataError], progress: Callable[[int, int], None]
+    ) -> dict[str, Answered]:
+        """What is said of every image that can be used, in their order; what was said before is not asked again."""
+        digests = {name: image_digest(self.root, place) for name, place in self.places.items()}
+        before = {
+            name: self.journal.answer(name, digests[name], files) for name, files in self._files.items()
+        }
+        given = {name: answer for name, answer in before.items() if answer is not None}
+        rest = {name: place for name, place in self.places.items() if name not in given}
+        if rest:  # a table that a stopped command leaves would be of other images
+            (self.out / TABLE).unlink(missing_ok=True)
+        steps: dict[str, tuple[Step, ...]] = {}
+        progress(len(given), len(self.places))
+        how: dict[str, Any] = {"runtime": runtime, "problems": problems, "steps": steps}
+        for prediction in predicted(self.winner, self.root, rest, **how):
+            name = prediction.name
+            answer = self._answer(prediction, steps[name])
+            self.journal.add(name, digests[name], answer)
+            given[name] = answer
+            progress(len(given), len(self.places))
+        return {name: given[name] for name in self.places if name in given}
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[str, ...]]:
+        """The mask and the picture of every image, below `out`; none of a classification."""
+        if not self.winner.model.task.endswith("segmentation"):
+            return dict.fromkeys(self.places, ())
+        names = png_names(list(self.places))
+        return {name: (f"{MASKS}/{png}", f"{OVERLAYS}/{png}") for name, png in names.items()}
+
+    def _answer(self, prediction: ImagePrediction, steps: tuple[Step, ...]) -> Answered:
+        winner, p = self.winner, prediction.probabilities
+        warnings = tuple(warnings_of(winner, p, prediction.image_CHW.shape[1:]))
+        files = self._files[prediction.name]
+        if files:
+            cells = self._masks(prediction, files)
+            return Answered(
+                (prediction.name, *files, *cells, "; ".join(warnings)), warnings, (), steps, files
+            )
+        labels = tuple(winner.decided(p))
+        decided = "; ".join(winner.model.classes[index] for index in labels)
+        by_kind = [p] if winner.temperature is None else [p, winner.calibrated(p)]
+        numbers = (f"{value:.6f}" for p_K in by_kind for value in p_K)
+        row = (prediction.name, decided, *numbers, "; ".join(warnings))
+        return Answered(row, warnings, labels, steps)
+
+    def _masks(self, prediction: ImagePrediction, files: tuple[str, ...]) -> list[str]:
+        """Write the mask and the picture; the mean probability of what is drawn, and the share of every class."""
+        labels_HW, num = mask_of(prediction), len(self.winner.model.classes)
+        drawn = labels_HW * np.uint8(255) if num == 2 else labels_HW
+        for file, pixels in zip(files, (drawn, overlay(prediction.image_CHW, labels_HW)), strict=True):
+            with written_whole(self.out / file, durable=False) as scratch:
+                Image.fromarray(pixels).save(scratch, "PNG")
+        shares = np.bincount(labels_HW.ravel(), minlength=num) / labels_HW.size
+        certainty = prediction.probabilities.max(0).mean()
+        return [f"{certainty:.6f}", *(f"{share:.6f}" for share in shares)]
 
 
 def _left_out(problems: list[DataError], num_images: int, out: Path) -> FoldwiseError:
@@ -257,49 +323,25 @@ def as_trained_on(pixels: Pixels, winner: Winner, *, file: str, name: str) -> tu
     return pixels, image_CHW
 
 
-def _write_table(
-    winner: Winner, predictions: Iterator[ImagePrediction], out: Path, submission: Path | None
-) -> list[list[str]]:
-    """``predictions.csv``: image, decision, and probabilities, as they are and calibrated; a submission if one is asked."""
-    classes, submitted, warnings = winner.model.classes, {}, []
-    kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
-    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
+def _write_table(winner: Winner, given: dict[str, Answered], out: Path, submission: Path | None) -> None:
+    """``predictions.csv``, whole, and a submission if one is asked.
+
+    Classification: image, decision, probabilities as they are and calibrated. Segmentation: the mean probability of what
+    is drawn, and the share of every class.
+    """
+    classes = winner.model.classes
+    if winner.model.task.endswith("segmentation"):
+        head = ["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)]
+    else:
+        kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
+        head = ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)]
+    with written_whole(out / TABLE) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = TableWriter(file)
-        rows.row(["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes), WARNING])
-        for prediction in predictions:
-            labels = winner.decided(prediction.probabilities)
-            decided = "; ".join(classes[index] for index in labels)
-            by_kind = [prediction.probabilities, winner.calibrated(prediction.probabilities)][: len(kinds)]
-            numbers = (f"{value:.6f}" for p_K in by_kind for value in p_K)
-            warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
-            rows.row([prediction.name, decided, *numbers, "; ".join(warnings[-1])])
-            submitted[prediction.name] = labels
+        rows.row([*head, WARNING])
+        for each in given.values():
+            rows.row(each.row)
     if submission is not None:
-        write_submission(submission, submitted)
-    return warnings
-
-
-def _write_masks(
-    winner: Winner, predictions: Iterator[ImagePrediction], names: list[str], out: Path
-) -> list[list[str]]:
-    """Masks, overlays, and ``predictions.csv``: the mean probability of what is drawn, the share of every class."""
-    classes, targets, warnings = winner.model.classes, png_names(names), []
-    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
-        rows = TableWriter(file)
-        rows.row(["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes), WARNING])
-        for prediction in predictions:
-            labels_HW = mask_of(prediction)
-            mask, picture = f"{MASKS}/{targets[prediction.name]}", f"{OVERLAYS}/{targets[prediction.name]}"
-            drawn = labels_HW * np.uint8(255) if len(classes) == 2 else labels_HW
-            for file_name, pixels in ((mask, drawn), (picture, overlay(prediction.image_CHW, labels_HW))):
-                (out / file_name).parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels).save(out / file_name)
-            shares = np.bincount(labels_HW.ravel(), minlength=len(classes)) / labels_HW.size
-            certainty = f"{prediction.probabilities.max(0).mean():.6f}"
-            numbers = (f"{share:.6f}" for share in shares)
-            warnings.append(warnings_of(winner, prediction.probabilities, prediction.image_CHW.shape[1:]))
-            rows.row([prediction.name, mask, picture, certainty, *numbers, "; ".join(warnings[-1])])
-    return warnings
+        write_submission(submission, {name: each.labels for name, each in given.items()})
 
 
 def mask_of(prediction: ImagePrediction) -> np.ndarray:

@@ -19,6 +19,7 @@ from foldwise.data.layouts.files import (
 )
 from foldwise.errors import DataError, SpecError
 from foldwise.learning.checkpoints.saved import Winner
+from foldwise.learning.resuming import JOURNAL
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
 from foldwise.text import composed, count, some
@@ -36,7 +37,8 @@ def images_to_predict(images: Path) -> tuple[list[str], list[DataError]]:
         return [images.name], []
     if not images.is_dir():
         raise DataError(f"{images} is no folder and no image", cure="Name a folder of images, or one image.")
-    written = [table.parent / part for table in images.rglob(TABLE) for part in (MASKS, OVERLAYS)]
+    tables = (table for name in (TABLE, JOURNAL) for table in images.rglob(name))
+    written = [table.parent / part for table in tables for part in (MASKS, OVERLAYS)]
     below = image_files_below(images)
     names = [name for name in below if not any((images / name).is_relative_to(part) for part in written)]
     lost = {
@@ -91,13 +93,13 @@ def distinct(short: Mapping[str, str], full: Mapping[str, str]) -> dict[str, str
 def refuse_to_replace(out: Path, names: Sequence[str], submission: Path | None) -> None:
     """Raise SpecError where predictions would overwrite files of somebody else, such as masks that were drawn by hand.
 
-    A folder that holds ``predictions.csv`` is one of earlier predictions, and those are replaced.
+    A folder that holds ``predictions.csv``, or a stopped command's journal, is one of earlier predictions: they are replaced.
 
     Args:
         names: what is to be written, below `out`.
     """
     table = out / TABLE
-    ours = table.is_file() and _begins(table, b"image,")
+    ours = (table.is_file() and _begins(table, b"image,")) or (out / JOURNAL).is_file()
     paths = [] if ours else [table, out / RECORD, *(out / name for name in names)]
     if submission is not None and not _begins(submission, ",".join(SUBMISSION_COLUMNS).encode()):
         paths.append(submission)

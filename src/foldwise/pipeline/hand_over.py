@@ -108,6 +108,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     submission: Path | None = None,
     trust_code: bool = False,
     warn: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Write what a model says of new images: a CSV of probabilities, or masks and overlays; its ``predictions.json``.
 
@@ -123,6 +124,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         submission: of several labels, a CSV file of ``Id,Predicted``.
         trust_code: whether own code that the folder names may be run.
         warn: is given what to know before relying on the predictions, a sentence each.
+        progress: is given how many images are done, and of how many.
 
     Raises:
         LeftOut: some images cannot be used; all others are predicted, and drawn, first.
@@ -138,7 +140,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     with own_code_of(winner, trust_code):
         try:
             how: dict[str, Any] = {"device": device, "runtime": runtime, "flips": flips, "warn": warn}
-            predict_images(winner, images, out, submission=submission, **how)
+            predict_images(winner, images, out, submission=submission, progress=progress, **how)
         except LeftOut:  # says which images could not be used; the others have their predictions
             if pictures:
                 write_pictures(winner, images, out)

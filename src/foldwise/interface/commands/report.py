@@ -12,7 +12,7 @@ import typer
 
 from foldwise.errors import SpecError
 from foldwise.interface.observer import say_answer
-from foldwise.interface.terminal import SIGNS, Device, RunPath, TrustCode, console, say_message
+from foldwise.interface.terminal import SIGNS, Device, PredictingBar, RunPath, TrustCode, console, say_message
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -153,7 +153,10 @@ def predict(  # noqa: PLR0913 - each is an option
     """The winner, or another configuration, on new images: a CSV of probabilities, or masks and overlays."""
     from foldwise.pipeline import hand_over
 
+    bar = PredictingBar()
+
     def warn(message: str) -> None:
+        bar.stop()  # nothing is said beside it
         say_message(console(), SIGNS["warning"], message, code="", cure=None)
 
     how: dict[str, Any] = {
@@ -164,7 +167,10 @@ def predict(  # noqa: PLR0913 - each is an option
         "trust_code": trust_code,
     }
     choice = hand_over.Choice(configuration, fold)
-    record = hand_over.predict(run, images, out, choice, device=device, warn=warn, **how)
+    with bar:
+        record = hand_over.predict(
+            run, images, out, choice, device=device, warn=warn, progress=bar.show, **how
+        )
     print(f"predictions: {out}")
     print(f"model:       {record['model'] or 'its score is not recorded'}")
     print(f"runtime:     {record['runtime']}")
