@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from foldwise.errors import DataError
 from foldwise.text import composed, natural, some
@@ -116,6 +118,74 @@ def _refuse_alike(counts: Counter[str], first: Mapping[str, str]) -> None:
     rarest = min(twins[0], key=counts.__getitem__)
     problem = f"class names differ in spelling only: {pairs}"
     raise DataError(problem, where=first[rarest], cure=f"State {cure}")
+
+
+# A legend says which class each colour of masks is: a table of names and colours, or CVAT's labelmap.txt.
+MAX_LEGEND_BYTES = 2**20
+_NAMES = ("name", "class", "class_name", "classname", "label", "label_name")
+_CHANNELS = (("r", "g", "b"), ("red", "green", "blue"))
+_COLOURS = ("color", "colour", "hex", "rgb", "html")
+
+
+def read_legend(path: Path) -> dict[str, str]:
+    """``#rrggbb`` -> name of the class, in the order of a legend; none where a file is no legend.
+
+    A class called background comes first, or else that of black: it is the one that `data.mask_values` takes as such.
+
+    Raises:
+        DataError: two classes have one colour.
+    """
+    try:
+        if path.stat().st_size > MAX_LEGEND_BYTES:
+            return {}
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        return {}
+    pairs = _labelmap(lines) if path.suffix == ".txt" else _legend_table(lines)
+    legend = dict(pairs)
+    if len(legend) < len(pairs):
+        again = next(
+            colour for colour, number in Counter(colour for colour, _ in pairs).items() if number > 1
+        )
+        cure = "Give every class a colour of its own, or state data.mask_values."
+        raise DataError(f"two classes of the legend have the colour {again}", where=path.name, cure=cure)
+    is_first = [colour for colour, name in pairs if name.strip("_ ").casefold() == "background"]
+    is_first += ["#000000"] if "#000000" in legend else []
+    return {colour: legend[colour] for colour in dict.fromkeys([*is_first, *legend])}
+
+
+def _legend_table(lines: Sequence[str]) -> list[tuple[str, str]]:
+    rows = [
+        {key.strip().casefold(): (cell or "").strip() for key, cell in row.items() if key}
+        for row in csv.DictReader(lines)
+        if None not in row
+    ]
+    name = next((key for key in _NAMES if rows and key in rows[0]), None)
+    if name is None:
+        return []
+    channels = next((keys for keys in _CHANNELS if set(keys) <= rows[0].keys()), ())
+    colour = next((key for key in _COLOURS if key in rows[0]), "")
+    pairs = [
+        (_hex([row[key] for key in channels] or re.split(r"[,\s]+", row.get(colour, ""))), tidy(row[name]))
+        for row in rows
+    ]
+    return pairs if all(code and class_name for code, class_name in pairs) else []
+
+
+def _labelmap(lines: Sequence[str]) -> list[tuple[str, str]]:
+    parts = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+    pairs = [(_hex(part[1].split(",")), tidy(part[0])) for part in parts if len(part) > 1]
+    return pairs if len(pairs) == len(parts) and all(code and name for code, name in pairs) else []
+
+
+def _hex(cells: Sequence[str]) -> str:
+    """``#rrggbb`` of three numbers, or of one such text; empty where they are no colour."""
+    cells = [cell.strip("()[] ") for cell in cells if cell.strip("()[] ")]
+    if len(cells) == 1 and re.fullmatch("#?[0-9a-fA-F]{6}", cells[0]):
+        return f"#{cells[0].lstrip('#').lower()}"
+    if len(cells) == 3 and all(re.fullmatch(r"\d{1,3}", cell) and int(cell) < 256 for cell in cells):
+        return "#" + "".join(f"{int(cell):02x}" for cell in cells)
+    return ""
 
 
 def listing_of(names: Iterable[str]) -> str:

@@ -37,6 +37,7 @@ from foldwise.data.layouts.pairing import (
 )
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, FoldwiseError, SpecError
+from foldwise.storage import cache_root
 from foldwise.text import composed, listed, natural, some
 
 
@@ -261,7 +262,9 @@ def _paired(listing: Listing, start: str) -> _Paired:
     pairs = [(name, image, by_stem.get(stem(name), "")) for image, name in joined.names.items()]
     folder = "the folder itself" if images == "." else f"{start}{images}/"
     same = "the same name" if not (words := matched.words if matched else "") else f"their names ({words})"
-    pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {start}{masks}/."
+    drawn = (root / masks).resolve().is_relative_to(cache_root().resolve())
+    of_masks = "the cache" if drawn else f"{start}{masks}/"
+    pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {of_masks}."
     if listing.masks_by_content:
         pairing += f" What is in {start}{masks}/ has few values and no colour; state data.layout: class_folders if it is a class."
     used = {images.split("/")[0], masks.split("/")[0]}

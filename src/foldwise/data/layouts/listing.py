@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from foldwise.data.formats.formats import is_stack_file
 from foldwise.data.formats.label_files import kind_of
+from foldwise.data.layouts.class_names import read_legend
 from foldwise.data.layouts.files import (
     PARTS,
     errors_about,
@@ -174,7 +175,11 @@ class Listing:
             return on_disk(self.root, stated or "labels.csv")
         # A file of the split says nothing of labels.
         aside = SIDE_TABLES | {Path(self.split).name}
-        candidates = [path for path in tables if path.name not in aside and not is_review(path)]
+        candidates = [
+            path
+            for path in tables
+            if path.name not in aside and not is_review(path) and not read_legend(path)
+        ]
         if len(candidates) > 1:
             names = some(path.name for path in candidates)
             problem = f"{len(candidates)} tables could hold the labels: {names}"
