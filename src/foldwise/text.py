@@ -92,3 +92,13 @@ def broken(name: str, room: int) -> str:
 def composed(name: str) -> str:
     """A name in the one form of Unicode by which names are compared: macOS and others spell ``ä`` in two ways."""
     return unicodedata.normalize("NFC", name)
+
+
+def in_text(title: str) -> str:
+    """A title within a sentence: ``pixel accuracy``, but ``IoU per image``, ``F1`` and ``Dice per image``."""
+    first = title.split(maxsplit=1)[0].rstrip(",")
+    stays = (
+        first in ("Dice", "Brier", "Hausdorff", "Matthews", "Cohen's")
+        or not first[1:].replace("-", "").islower()
+    )
+    return title if stays else title[0].lower() + title[1:]

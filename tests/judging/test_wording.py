@@ -7,8 +7,8 @@ from judged import judge
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.verdict_configurations import ScoreEstimate
-from foldwise.judging.wording import decimals, ends_of, fixed, in_text, rounded, show, with_interval, written
-from foldwise.text import count
+from foldwise.judging.wording import decimals, ends_of, fixed, rounded, show, with_interval, written
+from foldwise.text import count, in_text
 
 
 @pytest.mark.parametrize(("half", "digits"), [(0.05, 2), (0.005, 3), (0.3, 2), (0.0004, 4), (0.0, 3)])

@@ -51,9 +51,8 @@ def measure_item(job: Job) -> dict[str, Any]:
     """Measure a model at every batch size; the content of its ``result.json``.
 
     Args:
-        job: its settings are training, batch_sizes, seconds (about so many for each number), seed and threads;
-            `features`, the views where a head is measured on stored outputs of its encoder; `budget_s`, after which nothing more is
-            begun, where there is an end of time.
+        job: its settings are training, batch_sizes, seconds (about so many for each number), seed, threads; `features`,
+            the views of stored outputs on which a head is measured; `budget_s`, after which nothing more is begun.
 
     Returns:
         ``points``, one for each batch size: `train`, `limit` and `inference` in images per second (`Pace`),

@@ -252,7 +252,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         "submission": table,
         "trust_code": trust_code,
     }
-    choice = hand_over.Choice(configuration, fold)
+    choice = hand_over.ModelChoice(configuration, fold)
     hand_over.predict(Path(run), Path(images), Path(out), choice, device=device, **how)
     return Path(out)
 
@@ -280,5 +280,5 @@ def load(
         path, trust_code = run.folder.root, trust_code or run.trust_code
     else:
         path = Path(run)
-    choice = hand_over.Choice(configuration, fold)
+    choice = hand_over.ModelChoice(configuration, fold)
     return hand_over.load(path, choice, device=device, runtime=runtime, flips=flips, trust_code=trust_code)

@@ -219,10 +219,10 @@ class Run(Displayed):
         """
         from foldwise.pipeline import evaluating
 
-        root, place = self.folder.root, Path(images)
-        to = Path(out) if out is not None else Path(f"{root.resolve().name}-on-{place.resolve().name}")
+        root, folder = self.folder.root, Path(images)
+        to = Path(out) if out is not None else Path(f"{root.resolve().name}-on-{folder.resolve().name}")
         how: dict[str, Any] = {"configuration": configuration, "labels": labels, "device": device}
-        return evaluating.evaluate(root, place, to, trust_code=self.trust_code, **how)
+        return evaluating.evaluate(root, folder, to, trust_code=self.trust_code, **how)
 
     def _data(self) -> ReportData:
         from foldwise.reporting.report_data import gather

@@ -10,16 +10,8 @@ from foldwise.judging.scores.rows import Rows
 from foldwise.judging.sections.fit_warnings import unbeaten_cure
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Answer, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.judging.wording import (
-    all_others,
-    capital,
-    in_text,
-    show,
-    unseen,
-    with_interval,
-    worse_than_winner,
-)
-from foldwise.text import count
+from foldwise.judging.wording import all_others, capital, show, unseen, with_interval, worse_than_winner
+from foldwise.text import count, in_text
 
 Results = Sequence[ConfigurationResult]
 

@@ -99,7 +99,6 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
     looks = Looks(study, rows, winner)
     configurations = configuration_results(rows, judgement, looks.early)
     shallow = shallow_baselines(study.baselines, rows, judgement)
-    trivial = [trivial_baseline(judgement, baseline, scored) for baseline, scored in judgement.trivial]
     state = state_of(rows, judgement, configurations)
     unbeaten = not_beaten(shallow, configurations, rows, judgement)
     equals = aa_test_section(rows, judgement, num_planned=study.validate_.num_copies)
@@ -130,7 +129,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         configurations=configurations,
         warnings=tuple(warning for warning in warnings if warning),
         factors=factors,
-        baselines=(*shallow, *trivial),
+        baselines=(*shallow, *(trivial_baseline(judgement, *each) for each in judgement.trivial)),
         thresholds=thresholds_section(rows, winner),
         boundary=boundary_section(rows, judgement),
         calibration=calibration_section(rows, judgement),
@@ -220,10 +219,10 @@ def _division(validation: Validation, num_folds: int) -> Division:
     return "given_folds" if num_folds > 1 else "given_split"
 
 
-def judged_elsewhere(folder: RunFolder, place: Path, configuration: str) -> ExternalSection | None:
+def judged_elsewhere(folder: RunFolder, laid_out: Path, configuration: str) -> ExternalSection | None:
     """What a configuration scores on labelled images elsewhere, laid out as the external set of a study is."""
     study, rows = folder.load_study(), read_rows(folder)
-    return external_section(place, rows, _judgement(study, rows), configuration)
+    return external_section(laid_out, rows, _judgement(study, rows), configuration)
 
 
 def _judgement(study: Study, rows: Rows) -> Judgement:

@@ -8,7 +8,7 @@ from math import ceil, floor, log10
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, Answer, Verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult, ScoreEstimate, ShallowBaseline
 from foldwise.judging.verdict_sections import LevelPair
-from foldwise.text import count
+from foldwise.text import count, in_text
 
 WithInterval = Answer | ConfigurationResult | ScoreEstimate | ShallowBaseline
 MAX_NAMED, MAX_OPEN = 6, 3
@@ -179,16 +179,6 @@ def all_others(number: int) -> str:
     """``the other configuration``, ``both other configurations``, ``all 8 other configurations``."""
     few = {1: "the other configuration", 2: "both other configurations"}
     return few.get(number, f"all {number} other configurations")
-
-
-def in_text(title: str) -> str:
-    """A title within a sentence: ``pixel accuracy``, but ``IoU per image``, ``F1`` and ``Dice per image``."""
-    first = title.split(maxsplit=1)[0].rstrip(",")
-    stays = (
-        first in ("Dice", "Brier", "Hausdorff", "Matthews", "Cohen's")
-        or not first[1:].replace("-", "").islower()
-    )
-    return title if stays else title[0].lower() + title[1:]
 
 
 def decimals(half_width: float) -> int:

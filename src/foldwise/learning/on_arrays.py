@@ -76,8 +76,8 @@ class Model:
                     else [(f"image {k}", each) for k, each in enumerate(images)]
                 )
             ]
-            given = [self._predicted(each) for each in answers(self._winner, self._runtime, read)]
-        return given[0] if alone else given
+            predicted = [self._predicted(each) for each in answers(self._winner, self._runtime, read)]
+        return predicted[0] if alone else predicted
 
     def __repr__(self) -> str:
         return f"Model of {', '.join(self.classes)}. {self.score}".strip()
@@ -116,11 +116,11 @@ class Model:
             return np.moveaxis(image, 2, 0)
         return image
 
-    def _predicted(self, given: ImagePrediction) -> Predicted:
-        winner, p, size_hw = self._winner, given.probabilities, given.image_CHW.shape[1:]
+    def _predicted(self, prediction: ImagePrediction) -> Predicted:
+        winner, p, size_hw = self._winner, prediction.probabilities, prediction.image_CHW.shape[1:]
         warnings = tuple(warnings_of(winner, p, size_hw))
         if p.ndim == 3:
             height, width = size_hw
-            return Predicted((), mask_of(given), resize_image(p, (height, width)), None, warnings)
+            return Predicted((), mask_of(prediction), resize_image(p, (height, width)), None, warnings)
         labels = tuple(self.classes[k] for k in winner.decided(p))
         return Predicted(labels, None, p, winner.calibrated(p), warnings)

@@ -168,9 +168,9 @@ class Flipped:
         """Mean probabilities (N, K), or (N, K, H, W)."""
         total: np.ndarray | None = None
         for axes in self.TURNED:
-            given = self.runtime(np.ascontiguousarray(np.flip(images_NCHW, axes)))
-            given = np.flip(given, axes) if given.ndim == 4 else given
-            total = given.copy() if total is None else total + given
+            p = self.runtime(np.ascontiguousarray(np.flip(images_NCHW, axes)))
+            p = np.flip(p, axes) if p.ndim == 4 else p
+            total = p.copy() if total is None else total + p
         assert total is not None  # there are four
         mean: np.ndarray = total / len(self.TURNED)
         return mean

@@ -25,10 +25,10 @@ from foldwise.judging.verdict_sections import ExternalSection
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.exporting import packed_of
-from foldwise.pipeline.hand_over import Choice, model_of, own_code_of
+from foldwise.pipeline.hand_over import ModelChoice, model_of, own_code_of
 from foldwise.pipeline.mending import files_of
 from foldwise.pipeline.preparing import lay_out_external
-from foldwise.reporting.evaluation import Judged, write_evaluation
+from foldwise.reporting.evaluation import EvaluatedImage, write_evaluation
 from foldwise.runs.folder import RunFolder, external_scores, read_json
 from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
@@ -100,7 +100,7 @@ def evaluate(
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RECORD).is_file())):
         what = f"{out} holds what is no evaluation, and would be lost"
         raise SpecError(what, where="--out", cure="Name a folder that is not there yet.")
-    model = model_of(run, Choice(configuration))
+    model = model_of(run, ModelChoice(configuration))
     if model == run:
         what = "a model that was handed over has no study to compare with"
         raise RunError(what, cure="Name the folder of the run.")
@@ -217,7 +217,7 @@ def _each(scores: Path, external: ExternalSet, *, several: bool) -> np.ndarray:
     return each
 
 
-def _drawn(model: Path, external: ExternalSet, each: np.ndarray, device: str) -> list[Judged]:
+def _drawn(model: Path, external: ExternalSet, each: np.ndarray, device: str) -> list[EvaluatedImage]:
     """The worst images as they were seen, with what all networks together say of them."""
     from foldwise.learning.checkpoints.saved import load_winner
     from foldwise.learning.runtimes import TorchRuntime
@@ -229,7 +229,7 @@ def _drawn(model: Path, external: ExternalSet, each: np.ndarray, device: str) ->
     for index in np.argsort(each, kind="stable")[:NUM_SHOWN].tolist():
         case, image_CHW = external.dataset.cases[index], external.packed.image(index)
         p = runtime(image_CHW[None])[0]
-        one = Judged(
+        judged = EvaluatedImage(
             case.name,
             float(each[index]),
             case.labels,
@@ -242,10 +242,10 @@ def _drawn(model: Path, external: ExternalSet, each: np.ndarray, device: str) ->
             shares = np.bincount(labels_HW.ravel(), minlength=len(p)) / labels_HW.size
             masks = {"label": external.packed.target(index).astype(np.uint8), "prediction": labels_HW}
             pictures = [(overlay(image_CHW, mask_HW), words) for words, mask_HW in masks.items()]
-            one = replace(one, shares=tuple(shares.tolist()), pictures=(*one.pictures, *pictures))
+            judged = replace(judged, shares=tuple(shares.tolist()), pictures=(*judged.pictures, *pictures))
         else:
-            one = replace(one, predicted=tuple(loaded.decided(p)))
-        drawn.append(one)
+            judged = replace(judged, predicted=tuple(loaded.decided(p)))
+        drawn.append(judged)
     return drawn
 
 

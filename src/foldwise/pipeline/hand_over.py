@@ -14,7 +14,7 @@ from foldwise.judging.scores.rows import read_rows
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.verdict import Answer, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.judging.wording import in_text, with_interval
+from foldwise.judging.wording import with_interval
 from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, copied_code, make_winner
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
@@ -22,14 +22,14 @@ from foldwise.sealed import read_table
 from foldwise.storage import as_json
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusting, unchanged_files
-from foldwise.text import in_shell, some
+from foldwise.text import in_shell, in_text, some
 
 if TYPE_CHECKING:
     from foldwise.learning.on_arrays import Model
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelChoice:
     """Which model of a run folder predicts; by default the winner with the networks of all its folds.
 
     Attributes:
@@ -99,7 +99,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     run: Path,
     images: Path,
     out: Path,
-    choice: Choice = Choice(),
+    choice: ModelChoice = ModelChoice(),
     *,
     device: str = "auto",
     runtime: str = "auto",
@@ -117,8 +117,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         images: a folder of new images, or one image.
         out: the folder of the predictions.
         choice: which model of a run folder.
-        device: auto, cpu, cuda or mps.
-        runtime: auto, torch or onnxruntime.
+        device, runtime: auto, cpu, cuda or mps; auto, torch or onnxruntime.
         flips: whether the mirror images are asked about as well, and the mean is taken.
         pictures: draw them too.
         submission: of several labels, a CSV file of ``Id,Predicted``.
@@ -153,7 +152,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
 
 def load(
     run: Path,
-    choice: Choice = Choice(),
+    choice: ModelChoice = ModelChoice(),
     *,
     device: str = "auto",
     runtime: str = "auto",
@@ -172,12 +171,12 @@ def load(
     from foldwise.learning.training.devices import pick_device
 
     refuse_device(device)
-    place, picked = model_of(run, choice), pick_device(device)
-    with own_code_of(place, trust_code):
-        loaded = load_winner(place, picked)
+    model, picked = model_of(run, choice), pick_device(device)
+    with own_code_of(model, trust_code):
+        loaded = load_winner(model, picked)
     # How many images will come is not known: a graph is used where there is one.
     return Model(
-        loaded, pick_runtime(runtime, loaded, place, device=picked, num_images=1, flips=flips), picked
+        loaded, pick_runtime(runtime, loaded, model, device=picked, num_images=1, flips=flips), picked
     )
 
 
@@ -217,14 +216,14 @@ def winner_of(run: Path) -> Path:
     return winner
 
 
-def model_of(run: Path, choice: Choice) -> Path:
+def model_of(run: Path, choice: ModelChoice) -> Path:
     """The folder of the model that is chosen, laid out in the run folder where it is not the winner.
 
     Raises:
         RunError: there is no winner yet, or the configuration has no network of that fold.
         SpecError: no, or more than one, configuration is called so; or the model was handed over without its run.
     """
-    if choice == Choice():
+    if choice == ModelChoice():
         return winner_of(run)
     if (run / MODEL).is_file():
         what = "a model that was handed over is one configuration with all its networks"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from foldwise.judging.verdict import Verdict
-from foldwise.judging.wording import in_text, with_interval
+from foldwise.judging.wording import with_interval
 from foldwise.learning.export.weights_licence import WeightsLicence
-from foldwise.text import count
+from foldwise.text import count, in_text
 
 if TYPE_CHECKING:  # it needs torch
     from foldwise.learning.export.writing import Exported

@@ -194,12 +194,12 @@ def lay_out(prepared: Prepared, root: Path) -> RunFolder:
     return folder
 
 
-def lay_out_external(external: ExternalSet, place: Path) -> None:
+def lay_out_external(external: ExternalSet, folder: Path) -> None:
     """Write what an external set is, for the judge."""
-    place.mkdir(parents=True, exist_ok=True)
-    write_cases(place / "cases.csv", external.dataset, external.packed, external.audit)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_cases(folder / "cases.csv", external.dataset, external.packed, external.audit)
     about = {"path": str(external.dataset.root), "packed": external.packed.digest}
-    seal(place / "set.json", about, [place / "cases.csv"])
+    seal(folder / "set.json", about, [folder / "cases.csv"])
 
 
 def environment(prepared: Prepared) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from foldwise.storage import written_whole
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedImage:
     """One labelled image with what was predicted on it.
 
     Attributes:
@@ -41,7 +41,7 @@ def write_evaluation(
     path: Path,
     external: ExternalSection,
     verdict: Verdict,
-    worst: Sequence[Judged],
+    worst: Sequence[EvaluatedImage],
     *,
     measure: str,
     notes: Sequence[str] = (),
@@ -50,20 +50,23 @@ def write_evaluation(
     classes = list(verdict.classes)
     shown = [
         ShownCase(
-            one.name,
-            f"{one.score:.2f}",
-            [Picture(data_uri(pixels), words) for pixels, words in one.pictures],
+            image.name,
+            f"{image.score:.2f}",
+            [Picture(data_uri(pixels), words) for pixels, words in image.pictures],
             [
                 ClassBar(
-                    classes[k], one.shares[k], k in one.truth, k in one.predicted or len(one.pictures) > 1
+                    classes[k],
+                    image.shares[k],
+                    k in image.truth,
+                    k in image.predicted or len(image.pictures) > 1,
                 )
-                for k in sorted(range(len(classes)), key=lambda k: -one.shares[k])[:MAX_BARS]
+                for k in sorted(range(len(classes)), key=lambda k: -image.shares[k])[:MAX_BARS]
             ],
-            one.predicted == one.truth if len(one.pictures) == 1 else None,
-            ", ".join(classes[k] for k in one.truth) or "none",
-            ", ".join(classes[k] for k in one.predicted) or "none",
+            image.predicted == image.truth if len(image.pictures) == 1 else None,
+            ", ".join(classes[k] for k in image.truth) or "none",
+            ", ".join(classes[k] for k in image.predicted) or "none",
         )
-        for one in worst
+        for image in worst
     ]
     segments = str(verdict.task).endswith("segmentation")
     page = (
@@ -83,7 +86,7 @@ def write_evaluation(
             legend=legend_of(classes) if segments else [],
             segments=segments,
             caution=None,
-            warnings=dict.fromkeys((one.name for one in worst), ""),
+            warnings=dict.fromkeys((image.name for image in worst), ""),
         )
     )
     with written_whole(path) as scratch:

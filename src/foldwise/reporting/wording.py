@@ -12,17 +12,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from foldwise import text
-from foldwise.judging.wording import (
-    WithInterval,
-    decimals,
-    digits_of,
-    digits_of_tiny,
-    ends_of,
-    fixed,
-    in_text,
-    show,
-)
+from foldwise.judging.wording import WithInterval, decimals, digits_of, digits_of_tiny, ends_of, fixed, show
 from foldwise.metrics.table import METRICS
+from foldwise.text import in_text
 
 NOTHING = "–"
 MINUS = "−"

@@ -316,10 +316,10 @@ class RunFolder(RunPaths):
         self.done(item_id).rename(away)
 
 
-def external_scores(place: Path, fits: Iterable[str]) -> Path | None:
+def external_scores(laid_out: Path, fits: Iterable[str]) -> Path | None:
     """Where the scores of these fits' models on the set in `place` are, or are to be; None where there is no set."""
-    about = place / "set.json"
+    about = laid_out / "set.json"
     if not about.is_file():
         return None
     key = sha256("/".join([read_json(about)["packed"], *fits]).encode()).hexdigest()[:16]
-    return place / key
+    return laid_out / key

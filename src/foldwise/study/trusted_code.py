@@ -28,20 +28,19 @@ def trusting(names: Collection[str], *, copies: Path | None = None) -> Iterator[
         copies: a folder of code that comes before the current one: what a model was trained with, and travels with it.
     """
     before, here, written = _trusted.set(frozenset(names)), os.getcwd(), sys.dont_write_bytecode
-    places = [str(place) for place in (copies, here) if place is not None]
-    added = [place for place in places if names and place not in sys.path]
+    paths = [str(path) for path in (copies, here) if path is not None]
+    added = [path for path in paths if names and path not in sys.path]
     sys.path[:0] = added
-    sys.dont_write_bytecode = (
-        written or copies is not None
-    )  # the folder of copies holds what was sealed, and no more
+    # The folder of copies holds what was sealed, and no more.
+    sys.dont_write_bytecode = written or copies is not None
     try:
         yield
     finally:
         _trusted.reset(before)
         sys.dont_write_bytecode = written
-        for place in added:
+        for path in added:
             with suppress(ValueError):
-                sys.path.remove(place)
+                sys.path.remove(path)
 
 
 def trusted() -> frozenset[str]:

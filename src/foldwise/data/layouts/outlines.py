@@ -75,8 +75,8 @@ def drawn(listing: Listing) -> Drawn:
     paths = [(PurePosixPath(outlines.images) / name).as_posix() for name in image_files(folder)]
     joined = images_at(paths, data, where=str(root))
     objects, left_out = _by_image(root, outlines, {name: image for image, name in joined.names.items()})
-    found = sorted({shape.name for own in objects.values() for shape in own} - {NOT_COUNTED}, key=natural)
-    classes = _classes(found, data)
+    names = sorted({shape.name for own in objects.values() for shape in own} - {NOT_COUNTED}, key=natural)
+    classes = _classes(names, data)
     masks = _drawing(root, outlines, objects, classes, data, joined.names)
     notes = json.loads((masks / "notes.json").read_text(encoding="utf-8"))
     values = {str(k): name for k, name in enumerate(classes)} | {"255": NOT_COUNTED}
@@ -271,24 +271,24 @@ def _statements(
         if len(outlines.files) == 1
         else f"{len(outlines.files)} files in {_folder(outlines)}/"
     )
-    said = [
+    sentences = [
         f"{count(number, 'object')} of {count(len(objects), 'image')} were drawn as masks from {source} ({outlines.kind})."
     ]
     if outlines.kind == "run-length":
-        said.append("Runs of pixels count down the columns from 1, as Kaggle has them.")
+        sentences.append("Runs of pixels count down the columns from 1, as Kaggle has them.")
     empty = [image for image, shapes in objects.items() if not shapes]
     if empty:
-        said.append(f"{count(len(empty), 'image')} without objects: all of it is background.")
+        sentences.append(f"{count(len(empty), 'image')} without objects: all of it is background.")
     over = notes["over"]
     if isinstance(over, dict) and over:
         pixels = ", ".join(f"{name} {number:,}" for name, number in over.items())
-        said.append(
+        sentences.append(
             f"Objects of different classes overlap in {notes['images']} images; the later one has the pixels ({pixels})."
         )
     if notes["outside"]:
-        said.append(
+        sentences.append(
             f"{count(int(str(notes['outside'])), 'object')} cover no pixel centre of their image, and leave no trace."
         )
     if left_out:
-        said.append(f"{count(left_out, 'label')} without an area (points, lines, boxes) left out.")
-    return tuple(said)
+        sentences.append(f"{count(left_out, 'label')} without an area (points, lines, boxes) left out.")
+    return tuple(sentences)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from foldwise.data.batches.batches import Batch
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.insight.landscape.points import Criterion, Pooled, evaluate
-from foldwise.judging.wording import in_text
 from foldwise.learning.objectives.losses import check_loss
 from foldwise.learning.training.scoring import ForwardPass, decisions, outputs_of_decisions
 from foldwise.learning.training.setup import FitRequest, class_counts, loss_of
@@ -21,6 +20,7 @@ from foldwise.metrics.influence import value_of
 from foldwise.metrics.outputs import CLIP, FAMILIES
 from foldwise.metrics.table import METRICS, choose_metric
 from foldwise.study.training import Choice, Task, stated_loss
+from foldwise.text import in_text
 
 MAX_LOSSES = 6
 STANDARD = {

@@ -48,11 +48,11 @@ def evaluate(
                 f"{text!r} is no KEY=VALUE", where="--set", cure="For example: --set masks=labels"
             )
         labels[key] = parse_value(value, where=f"--set {text}")
-    place = out or Path(f"{run.resolve().name}-on-{folder.resolve().name}")
-    given = evaluating.evaluate(
-        run, folder, place, configuration=configuration, labels=labels, device=device, trust_code=trust_code
+    to = out or Path(f"{run.resolve().name}-on-{folder.resolve().name}")
+    evaluated = evaluating.evaluate(
+        run, folder, to, configuration=configuration, labels=labels, device=device, trust_code=trust_code
     )
-    console().print(given.section.sentence, markup=False, highlight=False)
-    for note in given.notes:
+    console().print(evaluated.section.sentence, markup=False, highlight=False)
+    for note in evaluated.notes:
         say_message(console(), SIGNS["warning"], note, code="", cure=None)
-    print(f"evaluation: {given.page}")
+    print(f"evaluation: {evaluated.page}")

@@ -17,7 +17,7 @@ from foldwise.storage import write_json, write_table
 from foldwise.study.single import Single, document, typed, write_study
 
 if TYPE_CHECKING:
-    from foldwise.pipeline.measuring import Speeds
+    from foldwise.pipeline.measuring import SpeedRequest, Speeds
     from foldwise.study.reading import StudyFile
 
 Target = Annotated[
@@ -75,18 +75,13 @@ def measure(  # noqa: PLR0913 - each is an option
     no_fetch: NoFetch = False,
 ) -> None:
     """How fast models train and answer here, by batch size, precision and cache: images a second, memory, energy."""
-    from foldwise.pipeline import pipeline
-    from foldwise.pipeline.measuring import SpeedRequest, measure_run, measure_study
+    from foldwise.pipeline.measuring import SpeedRequest, measure_study
     from foldwise.pipeline.options import RunOptions, Silent
-    from foldwise.runs.folder import RunFolder
 
-    if (target is None) != bool(data and model) or (target and (data or model)):
-        what = "there must be one thing to measure: a study, a run, or --data and --model"
-        raise SpecError(what, cure=EXAMPLES)
+    _refuse_unclear(target, data, model)
     names = {"caches": _names(caches), "precisions": _names(precisions)}
-    request = SpeedRequest(
-        {"batch_sizes": _numbers(batch_sizes), **names}, tuple(_names(device) or ()), seconds
-    )
+    options = {"batch_sizes": _numbers(batch_sizes), **names}
+    request = SpeedRequest(options, tuple(_names(device) or ()), seconds)
     variants, single = in_order(variant, phantom=phantom, quick=quick), None
     if data and model:  # neither weights nor what was learned change a speed
         single = Single(data, model, head, augment=augment, weights="none", freeze=freeze, size=size)
@@ -94,20 +89,36 @@ def measure(  # noqa: PLR0913 - each is an option
     with LookProgress(silent=as_json) as progress:
         if target and target.is_dir():
             _refuse_beside_run(out, [*set_, *variants])
-            folder = RunFolder.open(target)
-            speeds = measure_run(folder, request, trust_code=trust_code, beat=progress.show)
-            if folder.verdict.is_file():
-                pipeline.finish(folder)
+            speeds = _of_run(target, request, progress, trust_code=trust_code)
         else:
             file = _study(target, single, out, set_, variants)
-            options, observer = RunOptions(out, fetch=not no_fetch), Silent() if as_json else Terminal()
-            speeds = measure_study(file, request, options, observer, beat=progress.show)
+            where, observer = RunOptions(out, fetch=not no_fetch), Silent() if as_json else Terminal()
+            speeds = measure_study(file, request, where, observer, beat=progress.show)
     files = write_speeds(speeds)
     if as_json:
         print(json.dumps(record(speeds), indent=1))
     else:
         say_speeds(speeds, files)
     speeds.fail_if_none()
+
+
+def _refuse_unclear(target: Path | None, data: Path | None, model: str | None) -> None:
+    if (target is None) != bool(data and model) or (target and (data or model)):
+        what = "there must be one thing to measure: a study, a run, or --data and --model"
+        raise SpecError(what, cure=EXAMPLES)
+
+
+def _of_run(target: Path, request: SpeedRequest, progress: LookProgress, *, trust_code: bool) -> Speeds:
+    """The speeds of a run, which its report shows from then on."""
+    from foldwise.pipeline.measuring import measure_run
+    from foldwise.pipeline.pipeline import finish
+    from foldwise.runs.folder import RunFolder
+
+    folder = RunFolder.open(target)
+    speeds = measure_run(folder, request, trust_code=trust_code, beat=progress.show)
+    if folder.verdict.is_file():
+        finish(folder)
+    return speeds
 
 
 def _study(

@@ -166,7 +166,7 @@ def predict(  # noqa: PLR0913 - each is an option
         "submission": submission,
         "trust_code": trust_code,
     }
-    choice = hand_over.Choice(configuration, fold)
+    choice = hand_over.ModelChoice(configuration, fold)
     with bar:
         record = hand_over.predict(
             run, images, out, choice, device=device, warn=warn, progress=bar.show, **how

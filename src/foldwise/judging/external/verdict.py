@@ -27,13 +27,13 @@ from foldwise.judging.statistics.design import Factor
 from foldwise.judging.tables import CLASSIFIED, write_outputs, write_table
 from foldwise.judging.verdict import Verdict, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.judging.wording import in_text, with_interval
+from foldwise.judging.wording import with_interval
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.table import METRICS, Metric, choose_metric, reported
 from foldwise.study.ranges import MAX_MARGIN, MIN_ALPHA
 from foldwise.study.spec import Judging
-from foldwise.text import count, natural
+from foldwise.text import count, in_text, natural
 
 MAX_FOLDS = 100  # whose scores are in the verdict one by one
 MARGIN = 0.01  # of scores between 0 and 1, as in a study

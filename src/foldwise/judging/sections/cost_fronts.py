@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from foldwise.judging.verdict import CostFront, CostName, FrontMember, MetricFacts, PairResult, State
 from foldwise.judging.verdict_configurations import TIMED, ConfigurationResult, Cost, ModelThroughput
-from foldwise.judging.wording import in_text, show, written
+from foldwise.judging.wording import show, written
 from foldwise.study.configurations import Configuration
+from foldwise.text import in_text
 
 SPREAD = 1.1  # costs that are nearer together than this are no reason to choose
 NO_CACHE = "none"

@@ -23,7 +23,7 @@ from foldwise.judging.statistics.run_moments import scale_of
 from foldwise.judging.statistics.run_variance import score_run_variance
 from foldwise.judging.verdict_configurations import MetricEstimate
 from foldwise.judging.verdict_sections import ExternalSection
-from foldwise.judging.wording import in_text, with_interval
+from foldwise.judging.wording import with_interval
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
@@ -31,26 +31,26 @@ from foldwise.metrics.table import Metric
 from foldwise.runs.folder import external_scores, read_json
 from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
-from foldwise.text import count
+from foldwise.text import count, in_text
 
 
 def external_section(
-    place: Path, rows: Rows, judgement: Judgement, configuration: str | None = None
+    laid_out: Path, rows: Rows, judgement: Judgement, configuration: str | None = None
 ) -> ExternalSection | None:
     """What a configuration's models score; None where there is no external set, or they have not been asked about it yet.
 
     Args:
-        place: of the external set, with ``set.json``, ``cases.csv`` and the answers of models.
+        laid_out: of the external set, with ``set.json``, ``cases.csv`` and the answers of models.
         configuration: the winner by default.
     """
     winner = configuration or next(iter(judgement.comparable), None)
     if winner is None:
         return None
     fits = rows.done(winner, rows.repeats[0])
-    outputs = external_scores(place, (fit.item for fit in fits))
+    outputs = external_scores(laid_out, (fit.item for fit in fits))
     if outputs is None or not outputs.is_dir():
         return None
-    external = _External.of(place, rows)
+    external = _External.of(laid_out, rows)
     together = _scored([external.outputs(outputs / "together.npz", rows, fits)], external, rows, judgement)
     alone = [external.outputs(outputs / f"model-{k}.npz", rows, [fit]) for k, fit in enumerate(fits)]
     models = _scored(alone, external, rows, judgement)
@@ -60,7 +60,7 @@ def external_section(
         if metric.needs != "boundary"
     }
     section = ExternalSection(
-        path=str(read_json(place / "set.json")["path"]),
+        path=str(read_json(laid_out / "set.json")["path"]),
         configuration=winner,
         name=rows.by_id[winner].name,
         num_models=len(fits),
@@ -83,8 +83,8 @@ class _External:
     truth: Any
 
     @classmethod
-    def of(cls, place: Path, rows: Rows) -> _External:
-        cases = read_table(place / "cases.csv")
+    def of(cls, laid_out: Path, rows: Rows) -> _External:
+        cases = read_table(laid_out / "cases.csv")
         truth = None if rows.family == "segmentation" else truth_of(cases, len(rows.classes))
         units = Units.from_groups([case["group"] for case in cases])
         return cls(tuple(case["name"] for case in cases), units, truth)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.verdict import VerdictWarning
 from foldwise.judging.verdict_sections import SearchArm, SearchChoice, SearchSection
-from foldwise.judging.wording import in_text
 from foldwise.metrics.table import METRICS
 from foldwise.runs.plan import HALVED_BY, Search
 from foldwise.runs.searching.search import best_trial, seconds_spent
 from foldwise.study.configurations import Configuration
 from foldwise.study.search_space import described, edges, spoken
 from foldwise.study.spec import Searching, Study
-from foldwise.text import count, some
+from foldwise.text import count, in_text, some
 
 
 def search_section(study: Study, rows: Rows) -> SearchSection | None:

@@ -102,9 +102,8 @@ def write_weights(path: Path, network: nn.Module, *, prefix: str = "") -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """A safetensors file, from any device."""
     path.touch()
-    mode = (
-        path.stat().st_mode
-    )  # as the user wants files; safetensors leaves them to himself, whatever a group shares
+    # As the user wants files; safetensors leaves them to himself, whatever a group shares.
+    mode = path.stat().st_mode
     # Clones: safetensors refuses tensors that share memory, as tied weights do.
     save_file({name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}, path)
     path.chmod(mode)

@@ -92,7 +92,7 @@ def _run_script(folder: Path, threads: int) -> Predictor:
     assert spec is not None and spec.loader is not None  # noqa: PT018
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    model = module.Model(folder / MODEL, threads)
+    model = module.ExportedModel(folder / MODEL, threads)
 
     def run(images_NCHW: np.ndarray) -> np.ndarray:
         with TemporaryDirectory(prefix="foldwise-") as scratch:

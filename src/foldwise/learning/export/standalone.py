@@ -33,7 +33,7 @@ FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # how cells begin that spr
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-class Model:
+class ExportedModel:
     """A model.onnx of foldwise.
 
     Attributes:
@@ -189,7 +189,7 @@ def resized(image_CHW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     return values.astype(image_CHW.dtype)
 
 
-def predict(model: Model, images: Path, out: Path) -> int:
+def predict(model: ExportedModel, images: Path, out: Path) -> int:
     """Predict an image, or all below a folder; how many could not be read, which are named."""
     root = images.parent if images.is_file() else images
     files = (
@@ -218,20 +218,22 @@ def _is_image(path: Path, out: Path) -> bool:
     return path.is_file() and path.name.lower().endswith(SUFFIXES) and not path.is_relative_to(out)
 
 
-def _header(model: Model) -> list[str]:
+def _header(model: ExportedModel) -> list[str]:
     if model.segments:
         return ["image", "mask", "certainty", *(f"share_{name}" for name in model.classes)]
     kinds = ["probability"] if model.temperature is None else ["probability", "calibrated"]
     return ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in model.classes)]
 
 
-def _labelled(model: Model, p_K: np.ndarray) -> list[Any]:
+def _labelled(model: ExportedModel, p_K: np.ndarray) -> list[Any]:
     calibrated = model.calibrated(p_K)
     numbers = [*p_K, *(() if calibrated is None else calibrated)]
     return ["; ".join(model.decided(p_K)), *(f"{value:.6f}" for value in numbers)]
 
 
-def _masked(model: Model, p_KHW: np.ndarray, size_hw: tuple[int, ...], out: Path, name: str) -> list[Any]:
+def _masked(
+    model: ExportedModel, p_KHW: np.ndarray, size_hw: tuple[int, ...], out: Path, name: str
+) -> list[Any]:
     labels_HW = p_KHW.argmax(0).astype(np.uint8)
     if labels_HW.shape != tuple(size_hw):
         shape = (size_hw[1], size_hw[0])
@@ -257,7 +259,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=Path(__file__).with_name("model.onnx"))
     parser.add_argument("--threads", type=int, default=0, help="of the processor; all by default")
     options = parser.parse_args()
-    failed = predict(Model(options.model, options.threads), options.images, options.out)
+    failed = predict(ExportedModel(options.model, options.threads), options.images, options.out)
     print(f"predictions: {options.out}")
     return 3 if failed else 0
 

@@ -67,8 +67,7 @@ def front_panel(
     named = [id for id in costs if id in members or results[id].verdict == "winner"]
     could = [id for id in costs if results[id].could_be_best]
     y = _score_scale([results[id] for id in dict.fromkeys((*named, *could))])
-    # The best last, on top of all others.
-    spots = [
+    spots = [  # the best last, on top of all others
         Spot(
             result,
             x(costs[id]),

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.wording import in_text
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.drawing.surfaces import (
     Curve,
@@ -28,6 +27,7 @@ from foldwise.reporting.sections.training.surface_numbers import Surfaces, surfa
 from foldwise.reporting.wording import count, fit_name, number, percent
 from foldwise.runs.landscapes import RISES_WITHIN
 from foldwise.sealed import Damaged
+from foldwise.text import in_text
 
 MAX_TURNED = 6  # looks that can be turned; the data of more would make the page heavy
 MAX_DRAWN = 12  # looks with drawings and tables

@@ -9,7 +9,7 @@ from typing import Any
 
 from foldwise.judging.verdict import State
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.judging.wording import ends_of, in_text
+from foldwise.judging.wording import ends_of
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
     NOTHING,
@@ -28,6 +28,7 @@ from foldwise.reporting.wording import (
     percent,
     shown,
 )
+from foldwise.text import in_text
 
 MAX_CHIPS = 8
 CHIP_LENGTH = 58  # characters
@@ -313,8 +314,8 @@ def _cheaper(data: ReportData, winner: ConfigurationResult) -> Tile:
         return Tile(question, "Time not measured", f"{count(len(tied), 'other')} could be as good")
     fastest, result = min(timed, key=lambda pair: pair[0])
     if latency / fastest < CHEAPER_BY:
-        several = f"of the {count(len(tied), 'other')} that could be as good"
-        note = several if len(tied) > 1 else "only one other could be as good"
+        note = f"of the {count(len(tied), 'other')} that could be as good"
+        note = note if len(tied) > 1 else "only one other could be as good"
         return Tile(question, "None is faster", note)
     metric = in_text(data.verdict.metric.title)
     same = abs(result.difference or 0.0) < SAME

@@ -10,7 +10,6 @@ from typing import Any
 from markupsafe import Markup
 
 from foldwise.judging.verdict_sections import FactorEffect, LevelMean, VarianceShare
-from foldwise.judging.wording import in_text
 from foldwise.reporting.drawing.svg import (
     Numbers,
     Scale,
@@ -26,6 +25,7 @@ from foldwise.reporting.drawing.svg import (
 )
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import brief_duration, milliseconds, percent, score
+from foldwise.text import in_text
 
 MIN_COMPARED = 3  # configurations; two are compared in the leaderboard
 MAX_PARTS = 8

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import Any, cast
 
-from foldwise.judging.wording import in_text, results
+from foldwise.judging.wording import results
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import TASKS, count, selecting_title
 from foldwise.study.named_weights import NAMED_WEIGHTS
 from foldwise.study.training import Task, Training, stated_loss
+from foldwise.text import in_text
 
 PACKAGES = ("torch", "timm", "segmentation-models-pytorch")  # named in the text; the table has all
 ENVIRONMENT = (

@@ -8,13 +8,13 @@ from typing import Any
 from foldwise.judging.verdict import Verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import ExternalSection
-from foldwise.judging.wording import in_text
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import METRICS
 from foldwise.reporting.drawing.rows import bar_cell, bar_head
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import brief_duration, milliseconds, score, score_cell
+from foldwise.text import in_text
 
 MAX_SHOWN = 30  # configurations
 MAX_OPEN = 12  # configurations, up to which the bars are shown at once
