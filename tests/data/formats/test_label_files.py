@@ -192,6 +192,18 @@ def test_where_pictures_and_files_could_be_the_labels_the_study_says_which(tmp_p
     assert caught.value.choices == ("data.masks=masks", "data.masks=annotations.json")
 
 
+def test_where_a_table_labels_the_images_too_the_study_says_which(tmp_path):
+    write_coco(tmp_path, images(tmp_path / "images"))
+    (tmp_path / "labels.csv").write_text("image,label\na0.png,x\na1.png,y\na2.png,x\n")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert caught.value.choices == ("data.masks=annotations.json", "data.table=labels.csv")
+    assert read(tmp_path, table="labels.csv").layout == "table"
+    assert read(tmp_path, masks="annotations.json").layout == "image_mask"
+    assert read(tmp_path, task="multiclass_segmentation").layout == "image_mask"
+    assert read(tmp_path, task="binary_classification").layout == "table"
+
+
 def test_classes_are_those_of_the_study(tmp_path):
     write_coco(tmp_path, images(tmp_path / "images"))
     dataset = read(tmp_path, classes=("rest", "triangle", "square"))

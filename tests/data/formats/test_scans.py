@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 from scan_files import rewrite_json, write_dicom, write_lif, write_nifti, write_ome_zarr
 from small_sets import picture
 
@@ -193,6 +194,18 @@ def test_folders_that_are_no_image_of_their_own_are_refused(tmp_path):
         rewrite_json(tmp_path / "a.zarr/.zattrs", change)
         assert words in refused(tmp_path / "a.zarr")
         write_ome_zarr(tmp_path / "a.zarr", GREY, "yx", version=2)
+
+
+# ---- OME-TIFF
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("CYX", (3, 20, 30)), ("TCZYX", (1, 3, 1, 20, 30))])
+def test_channels_of_an_ome_tiff_are_those_of_its_header(tmp_path, axes, shape):
+    metadata = {"axes": axes, "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2}
+    tifffile.imwrite(tmp_path / "a.ome.tif", DEEP.reshape(shape), metadata=metadata, ome=True)
+    pixels = decode(tmp_path / "a.ome.tif")
+    assert (pixels.values.dtype, pixels.bit_depth, pixels.steps) == (np.uint16, 16, ())
+    np.testing.assert_array_equal(pixels.values, DEEP)
 
 
 # ---- LIF, ND2, CZI

@@ -67,6 +67,8 @@ def drawn(listing: Listing) -> Drawn:
     data, root = listing.data, listing.root
     if data.layout not in ("auto", "image_mask") or data.task.endswith("classification") or listing.divided:
         return Drawn(listing)
+    if data.table is not None and data.masks is None and data.task == "auto":
+        return Drawn(listing)
     _refuse_pickles(root)
     outlines = _recognised(listing)
     if outlines is None:
@@ -114,17 +116,27 @@ def _recognised(listing: Listing) -> Outlines | None:
         if is_stated_file or name in (".", images) or not image_files(root / name)
     }
     choices = _choices(root, own, images)
-    names = [choice.files[0] if len(choice.files) == 1 else _folder(choice) for choice in choices]
-    masks = listing.masks if stated is None else None
-    if choices and masks is not None and image_files(root / masks):
-        names = [masks, *names]
-    if len(names) > 1:
-        problem, cure = (
-            f"the labels could be those of {' or '.join(names)}",
-            "State data.masks: the right one.",
-        )
-        raise DataError(problem, where=str(root), cure=cure, choices=[f"data.masks={name}" for name in names])
+    if choices and stated is None:
+        _refuse_several(listing, choices)
     return choices[0] if choices else None
+
+
+def _refuse_several(listing: Listing, choices: list[Outlines]) -> None:
+    """Raise where pictures, a table or other files could be the labels as well."""
+    root, masks = listing.root, listing.masks
+    files = {file for choice in choices for file in choice.files}
+    meant = [
+        f"data.masks={choice.files[0] if len(choice.files) == 1 else _folder(choice)}" for choice in choices
+    ]
+    if masks is not None and image_files(root / masks):
+        meant.insert(0, f"data.masks={masks}")
+    # A task that is stated tells them from a table of labels.
+    if listing.data.task == "auto" and "labels.csv" not in files and (root / "labels.csv").is_file():
+        meant.append("data.table=labels.csv")
+    if len(meant) > 1:
+        problem = f"the labels could be those of {' or '.join(choice.partition('=')[2] for choice in meant)}"
+        cure = f"State one of {', '.join(meant).replace('=', ': ')}."
+        raise DataError(problem, where=str(root), cure=cure, choices=meant)
 
 
 def _folder(outlines: Outlines) -> str:
