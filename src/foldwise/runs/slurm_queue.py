@@ -81,6 +81,11 @@ class QueuedJob:
         return self.state in ALIVE and not self.is_stuck
 
     @property
+    def was_refused(self) -> bool:
+        """Whether Slurm took it and then found that it cannot run: such a job never has a node, and ends with the status 1."""
+        return self.state == "FAILED" and not self.node and self.status == 1
+
+    @property
     def signal(self) -> int:
         """The signal that ended it, or its worker; 0 where none did."""
         code = self.status >> 8
@@ -88,7 +93,9 @@ class QueuedJob:
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether its worker ended on its own, done or with an error; not for want of time."""
+        """Whether its worker ended on its own, done or with an error, not for want of time; or had to, before it began."""
+        if self.was_refused:
+            return True
         own = self.state == "COMPLETED" or (self.state == "FAILED" and not self.signal)
         return own and self.status >> 8 != TIME_IS_UP
 
@@ -106,6 +113,8 @@ class QueuedJob:
         """
         if self.is_stuck:
             return "could not be started on its node, and is held"
+        if self.was_refused:
+            return f"was refused by Slurm ({self.reason or 'it gives no reason'})"
         if self.is_death and OVER_MEMORY.search(log):
             return FAULTS["OUT_OF_MEMORY"]
         if words := (FAULTS | MISFORTUNES).get(self.state):

@@ -495,6 +495,8 @@ def test_a_job_within_a_job_gets_nothing_of_the_one_around_it(commands, monkeypa
             "was killed by signal 53, most often since its log could not be written",
         ),
         (QueuedJob("1", "FAILED", status=3 << 8), "ended with exit code 3"),
+        (QueuedJob("1", "FAILED", "BadConstraints", status=1), "was refused by Slurm (BadConstraints)"),
+        (QueuedJob("1", "FAILED", status=1, node="n1"), "was killed by signal 1"),
         (QueuedJob("1", "COMPLETED"), "ended"),
         (
             QueuedJob("1", "PENDING", "launch failed requeued held"),
@@ -513,6 +515,13 @@ def test_a_worker_that_is_told_to_stop_before_it_listens_died_of_no_item(status,
     job = QueuedJob("1", "FAILED", status=status)
     assert job.is_death is is_death
     assert not job.ended_by_itself
+
+
+def test_a_job_that_slurm_refuses_late_is_not_sent_again_and_again():
+    assert QueuedJob("1", "FAILED", "BadConstraints", status=1).ended_by_itself
+    assert not QueuedJob(
+        "1", "FAILED", status=1, node="n1"
+    ).ended_by_itself  # SIGHUP, as of a node that goes down
 
 
 def test_outside_of_slurm_there_is_no_job():
