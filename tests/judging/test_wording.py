@@ -8,6 +8,7 @@ from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.verdict_configurations import ScoreEstimate
 from foldwise.judging.wording import decimals, ends_of, fixed, rounded, show, with_interval, written
+from foldwise.reporting.wording import NOTHING, interval
 from foldwise.text import count, in_text
 
 
@@ -49,6 +50,13 @@ def test_rough_counts():
 )
 def test_titles_within_a_sentence_keep_names_and_abbreviations(title, wanted):
     assert in_text(title) == wanted
+
+
+def test_a_predictor_that_never_varies_has_no_interval():
+    record = ScoreEstimate(estimate=0.5, low=0.5, high=0.5)
+    assert with_interval(record, "95 %") == "0.50 (no interval: it is the same of any images)"
+    assert ends_of(record) == ""
+    assert interval(0.5, 0.5) == NOTHING
 
 
 def test_no_interval_is_said():

@@ -251,7 +251,7 @@ def digits_of(score: WithInterval) -> int:
     Without an interval, by its size.
     """
     digits = 2 if score.estimate is None else digits_by_size(score.estimate)
-    if score.low is not None and score.high is not None:
+    if score.low is not None and score.high is not None and score.low < score.high:
         digits = decimals((score.high - score.low) / 2)
     while score.estimate is not None and score.estimate < 1 == round(score.estimate, digits) and digits < 4:
         digits += 1
@@ -272,8 +272,11 @@ def written(score: WithInterval) -> str:
 
 
 def ends_of(score: WithInterval) -> str:
-    """``0.87 to 0.94``, with the digits of the score; empty where there is no interval."""
-    if score.low is None or score.high is None:
+    """``0.87 to 0.94``, with the digits of the score; empty where there is no interval.
+
+    A predictor that says the same of every image scores the same whatever images there are: 0.5 to 0.5 is no interval.
+    """
+    if score.low is None or score.high is None or score.low == score.high:
         return ""
     digits = digits_of(score)
     return f"{fixed(score.low, digits)} to {fixed(score.high, digits)}"
@@ -282,7 +285,8 @@ def ends_of(score: WithInterval) -> str:
 def with_interval(score: WithInterval, confidence: str) -> str:
     """``0.91 (95 % interval 0.87 to 0.94)``."""
     ends = ends_of(score)
-    return f"{written(score)} ({f'{confidence} interval {ends}' if ends else 'no interval: too few images'})"
+    why_none = "too few images" if score.low is None else "it is the same of any images"
+    return f"{written(score)} ({f'{confidence} interval {ends}' if ends else f'no interval: {why_none}'})"
 
 
 def rounded(number: float) -> str:

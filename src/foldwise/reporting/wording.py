@@ -67,9 +67,9 @@ def difference(value: Any) -> str:
 
 
 def interval(low: Any, high: Any) -> str:
-    """0.836 to 0.880, with the digits its width is worth."""
+    """0.836 to 0.880, with the digits its width is worth; a dash where there is none, or of no width."""
     first, last = number(low), number(high)
-    if first is None or last is None:
+    if first is None or last is None or first == last:
         return NOTHING
     # An error of 1e-5 is none of 0.0000.
     digits = max(decimals((last - first) / 2), digits_of_tiny(max(abs(first), abs(last))))
