@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from ort_web_package import package_or_skip
 
 import foldwise
 from foldwise.errors import MissingExtra, RunError, SpecError
@@ -167,6 +168,19 @@ def test_a_format_that_differs_is_an_error_and_nothing_is_written(run, tmp_path,
     assert refused == {"onnx", "script"}
     assert not (tmp_path / "out" / "model.onnx").exists()
     assert "not written: it differs from foldwise" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
+def test_a_page_is_written_where_it_is_asked_for_and_says_that_it_shows_images(run, command, tmp_path):
+    how = ("--try-it", "--ort-web", package_or_skip(), "--out", "page")
+    code, said, error = command("export", run, *how, "--examples", "2")
+    assert code == 0, error
+    files = ["MODEL_CARD.md", "export.json", "model.onnx", "try-it.html"]
+    assert sorted(path.name for path in (tmp_path / "page").iterdir()) == files
+    assert "try-it.html: probabilities differ by" in said
+    assert "try-it.html shows images of the study to whoever gets it" in said
+    page = (tmp_path / "page" / "try-it.html").read_text()
+    assert page.count('class="example"') == 2
+    assert "<h1>Cells &lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
 def test_what_lies_there_is_not_lost(run, command, tmp_path):

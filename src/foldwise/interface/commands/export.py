@@ -82,6 +82,9 @@ def export(  # noqa: PLR0913 - each is an option
         console().print(f"{name} is left out: {why}", markup=False, highlight=False)
     for warning in export_.warnings:
         say_message(console(), SIGNS["warning"], warning, code="", cure=None)
-    if any(each.format == "bioimageio" and not each.refusal for each in export_.exported):
+    written = {each.format for each in export_.exported if not each.refusal}
+    if "bioimageio" in written:
         print("bioimageio.zip shows two images of the study: its cover and its test tensor.")
+    if "try-it" in written and examples:
+        print("try-it.html shows images of the study to whoever gets it, as --examples asks.")
     print(f"export: {export_.folder} (read MODEL_CARD.md before you pass it on)")
