@@ -231,12 +231,12 @@ def _finished(folder: RunFolder, *, elsewhere: bool = False) -> Callable[[], boo
     plan = folder.load_plan()
     items = {item.id for item in plan.items}
     agendas = Agendas(folder, plan=plan, elsewhere=elsewhere, share=DRIVER_SHARE)
-    seen = folder.plan_version()
+    seen = folder.plan_version(plan)
 
     def finished() -> bool:
         nonlocal seen
         refuse_if_stopped(folder)
-        now = folder.plan_version()
+        now = folder.plan_version(plan)
         if now != seen and not items <= {item.id for item in folder.load_plan().items}:
             raise RunError(
                 "another foldwise run has changed the plan of this folder: its study is another one",

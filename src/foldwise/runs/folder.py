@@ -120,14 +120,20 @@ class RunFolder(RunPaths):
             plan = Plan.from_json(record, where=str(self.plan))
         return with_proposals(plan, self.proposals) if plan.grows else plan
 
-    def plan_version(self) -> tuple[int, ...]:
-        """What is another once the plan was written anew, or a race has ruled; nothing where there is none."""
+    def plan_version(self, plan: Plan | None = None) -> tuple[int, ...]:
+        """What is another once the plan was written anew, or a race has ruled; nothing where there is none.
+
+        Args:
+            plan: as it was read last: of one without a race nobody looks for rulings, which would be a call more.
+        """
         try:
             about = self.plan.stat()
         except OSError:
             return ()
-        rulings = sum(1 for _ in (self.root / "search").glob("race-*/*.json"))
-        return about.st_size, about.st_mtime_ns, about.st_ctime_ns, rulings
+        version = about.st_size, about.st_mtime_ns, about.st_ctime_ns
+        if plan is not None and plan.race is None:
+            return version
+        return *version, sum(1 for _ in (self.root / "search").glob("race-*/*.json"))
 
     def result(self, item_id: str) -> dict[str, Any] | None:
         """The committed result of an item; None while there is none. Not to be changed: it is remembered.

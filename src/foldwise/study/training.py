@@ -176,14 +176,15 @@ class Training(Node):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     cache: Cache = "disk"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _as_weights_want(cls, value: Any) -> Any:
+    @model_validator(mode="after")
+    def _as_weights_want(self) -> Training:
         """Images are normalised as named weights learned from them, unless the study says otherwise."""
-        weights = NAMED_WEIGHTS.get(str(value.get("weights"))) if isinstance(value, dict) else None
-        if weights is None or value.get("normalize", "auto") != "auto":
-            return value
-        return value | {"normalize": weights.normalize}
+        weights = NAMED_WEIGHTS.get(self.weights)
+        if weights is not None and self.normalize == "auto":
+            # The value is frozen for all others. Before the fields are read it could be set too, but what comes after such
+            # a step is no JSON any more, where a list may be a tuple.
+            object.__setattr__(self, "normalize", weights.normalize)
+        return self
 
     @property
     def fixed_views(self) -> int:

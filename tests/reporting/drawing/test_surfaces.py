@@ -16,7 +16,7 @@ from foldwise.reporting.drawing.surfaces import (
     cut_panel,
     reach,
 )
-from foldwise.reporting.report import joined
+from foldwise.reporting.pages import joined
 
 
 def corners(drawing, band):

@@ -188,9 +188,10 @@ class Packing:
         return FolderState(self.folder.outcomes(), beats, doing, crowded(self.folder))
 
     def _plan(self) -> Plan:
-        now = self.folder.plan_version()
+        now = self.folder.plan_version(self.plan)
         if self.plan is None or now != self.planned or self.plan.searches:  # of which the plan grows
-            self.plan, self.planned = self.folder.load_plan(), now
+            self.plan = self.folder.load_plan()
+            self.planned = now if self.plan.race is not None else now[:3]
         return self.plan
 
 
