@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +19,13 @@ from foldwise.data.layouts.files import (
     unreadable_files,
 )
 from foldwise.errors import DataError, SpecError
-from foldwise.learning.checkpoints.saved import Winner
 from foldwise.learning.resuming import JOURNAL
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
 from foldwise.text import composed, count, some
+
+if TYPE_CHECKING:
+    from foldwise.learning.checkpoints.saved import Winner
 
 TABLE, RECORD, MASKS, OVERLAYS = "predictions.csv", "predictions.json", "masks", "overlays"  # what is written
 SUBMISSION_COLUMNS = ("Id", "Predicted")

@@ -24,9 +24,8 @@ from foldwise.judging.verdict import read_verdict
 from foldwise.judging.verdict_sections import ExternalSection
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.pipeline.devices import refuse_device
-from foldwise.pipeline.exporting import packed_of
 from foldwise.pipeline.hand_over import ModelChoice, model_of, own_code_of
-from foldwise.pipeline.mending import files_of
+from foldwise.pipeline.mending import files_of, packed_of
 from foldwise.pipeline.preparing import lay_out_external
 from foldwise.reporting.evaluation import EvaluatedImage, write_evaluation
 from foldwise.runs.folder import RunFolder, external_scores, read_json

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foldwise.errors import FoldwiseError, MissingExtra, RunError, SpecError, choose
+from foldwise.errors import MissingExtra, RunError, SpecError, choose
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.learning.checkpoints.winner import MODEL, digest_of_networks
 from foldwise.learning.export.weights_licence import WeightsLicence, weights_licence
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, find_metric
 from foldwise.pipeline.hand_over import own_code_of, winner_of
+from foldwise.pipeline.mending import packed_of
 from foldwise.pipeline.model_card import CardFacts, model_card
 from foldwise.runs.folder import RunFolder, read_json
-from foldwise.sealed import Damaged, read_table, seal
+from foldwise.sealed import read_table, seal
 from foldwise.storage import folder_replaced
 
 if TYPE_CHECKING:
-    from foldwise.data.cache.packed import Packed
     from foldwise.learning.checkpoints.saved import Winner
     from foldwise.learning.export.handover import Handover
     from foldwise.learning.export.writing import Exported
@@ -293,23 +293,3 @@ def _in_batches(pairs: Sequence[tuple[np.ndarray, Any]]) -> tuple[list[np.ndarra
     return batches, [
         np.stack([target for _, target in part]) for part in by_shape.values()
     ] if labelled else []
-
-
-def packed_of(folder: RunFolder) -> Packed:
-    """The decoded images of a run, from the cache, or decoded anew from its files."""
-    from foldwise.data.cache.packed import open_packed
-    from foldwise.data.cache.packing import pack
-    from foldwise.pipeline.mending import files_of
-
-    digest = str(read_json(folder.environment)["packed_digest"])
-    with suppress(RunError, Damaged):
-        return open_packed(digest)
-    try:
-        packed = pack(*files_of(folder))
-    except FoldwiseError as error:
-        what = f"the images of the run, on which formats are proven, cannot be read: {error.what}"
-        raise RunError(what, where=error.where, cure="Name a folder of such images with --images.") from None
-    if packed.digest != digest:
-        what = "the images are others now than when this run was planned"
-        raise RunError(what, cure="Name a folder of such images with --images.")
-    return packed

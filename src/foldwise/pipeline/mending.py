@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.data.cache.packing import pack, remove_pack
-from foldwise.errors import FoldwiseError
+from foldwise.errors import FoldwiseError, RunError
 from foldwise.foreign import is_id
 from foldwise.learning.job import PLAN_AGAIN, Superseded
-from foldwise.runs.folder import RunFolder
+from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import Damaged, verified
 from foldwise.storage import names_in
 
@@ -112,3 +113,19 @@ class Mending:
             except Damaged as damage:
                 if not self.mended(damage):
                     raise
+
+
+def packed_of(folder: RunFolder) -> Packed:
+    """The decoded images of a run, from the cache, or decoded anew from its files."""
+    digest = str(read_json(folder.environment)["packed_digest"])
+    with suppress(RunError, Damaged):
+        return open_packed(digest)
+    try:
+        packed = pack(*files_of(folder))
+    except FoldwiseError as error:
+        what = f"the images of the run, on which formats are proven, cannot be read: {error.what}"
+        raise RunError(what, where=error.where, cure="Name a folder of such images with --images.") from None
+    if packed.digest != digest:
+        what = "the images are others now than when this run was planned"
+        raise RunError(what, cure="Name a folder of such images with --images.")
+    return packed

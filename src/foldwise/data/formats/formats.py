@@ -11,14 +11,12 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from foldwise.data.formats.arrays import decode_npy, npy_axes, open_npy
 from foldwise.data.formats.axes import (
     Axes,
     Stack,
     as_picture,
     as_stack,
-    decode_npy,
-    npy_axes,
-    open_npy,
 )
 from foldwise.data.formats.medical import dicom, nifti, packed_head
 from foldwise.data.formats.microscopes import ZARR_MARKERS, czi, lif, nd2, ome_zarr

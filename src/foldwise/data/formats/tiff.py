@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from foldwise.data.formats.axes import Stack, as_picture, as_stack, unnamed
+from foldwise.data.formats.arrays import unnamed
+from foldwise.data.formats.axes import Stack, as_picture, as_stack
 from foldwise.data.formats.pixels import COPY_AGAIN, TURNS, Pixels, Step, full_palette
 from foldwise.errors import DataError
 

@@ -168,7 +168,11 @@ def of_verdict(verdict: Verdict, source: str = "verdict.json") -> ScoreTable:
     for result in verdict.configurations:
         scores = {name: of.estimate for name, of in result.metrics.items() if of.estimate is not None}
         ends = [(name, of.low, of.high) for name, of in result.metrics.items()]
-        intervals = {name: (low, high) for name, low, high in ends if low is not None and high is not None}
+        intervals = {
+            name: (low, high)
+            for name, low, high in ends
+            if low is not None and high is not None and low < high
+        }
         rows.append(Row(result.name, result.levels, scores, intervals, result))
     if not any(row.values for row in rows):
         cure = "foldwise run goes on; foldwise report judges what is done."

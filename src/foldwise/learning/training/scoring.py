@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foldwise.data.batches.batches import Batch
 from foldwise.learning.networks.tiles import each_alone, is_large
 from foldwise.learning.training.devices import autocast
 from foldwise.metrics import pixel_bins
@@ -19,6 +18,9 @@ from foldwise.metrics.outputs import CLIP, FAMILIES, Outputs
 from foldwise.metrics.pixel_bins import HALF, NUM_BINS
 from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Task
+
+if TYPE_CHECKING:
+    from foldwise.data.batches.batches import Batch
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
