@@ -65,14 +65,17 @@ def images(tmp_path):
     return folder
 
 
-def test_the_page_says_what_predict_says(run, images, tmp_path, chromium):
+def test_the_page_says_what_predict_says(run, images, tmp_path, chromium, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BYTES", 10_000)
     predict_images(run / "winner", images, tmp_path / "ours", device="cpu", runtime="torch")
     (images / "<i>.png").write_bytes(b"no image")
+    (images / "large.png").write_bytes(bytes(10_001))
     with trying(run, device="cpu") as address:
         page = opened(chromium, address, viewport={"width": 390, "height": 800})
         page.wait_for_selector("html[data-ready=yes]")
         page.set_input_files("#files", [str(path) for path in sorted(images.iterdir())])
-        page.wait_for_function("() => document.querySelectorAll('article').length === 4")
+        page.wait_for_function("() => document.querySelectorAll('article').length === 5")
+        assert "more than 0 MB" in page.locator("article", has_text="large.png").inner_text()
         assert "cannot be predicted" in page.locator("article", has_text="<i>.png").inner_text()
         _, text = saved(page, page.get_by_role("button", name="Save all predictions as CSV"))
         theirs = {row["image"]: row for row in csv.DictReader(io.StringIO(text))}
@@ -141,7 +144,7 @@ def test_what_is_sent_is_bounded(served, monkeypatch):
     status, text = asked(address, "/token/predict", method="POST", body=b"12345")
     assert status == 413
     assert "Use foldwise predict" in json.loads(text)["problem"]
-    assert asked(address, "/token/predict", method="POST", body=iter([b"1"]))[0] == 411
+    assert asked(address, "/token/predict", method="POST", **{"Content-Length": "-1"})[0] == 411
     assert sent == []
 
 

@@ -88,7 +88,13 @@ def _made(winner: Path, folder: RunFolder | None, device: str, say: Callable[[st
     if packed is not None:
         say("training images are looked at, to find the nearest ones")
         neighbours = Neighbours(runtime, packed)
-    parts: dict[str, Any] = {"facts": {}, "data": {}, "lead": LEAD, "reads": READS, "accept": ""}
+    parts: dict[str, Any] = {
+        "facts": {"maxBytes": MAX_BYTES},
+        "data": {},
+        "lead": LEAD,
+        "reads": READS,
+        "accept": "",
+    }
     html = page(
         loaded,
         title=facts.title,

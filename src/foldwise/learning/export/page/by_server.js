@@ -16,6 +16,9 @@ const engine = (() => {
   }
 
   async function predict(file) {
+    const { maxBytes } = JSON.parse(document.getElementById("facts").textContent);
+    // A server that refuses before it has read all is not heard.
+    if (file.size > maxBytes) throw new Error(`it has more than ${Math.round(maxBytes / 1e6)} MB. Use foldwise predict.`);
     let answer;
     try {
       answer = await fetch("predict", { method: "POST", body: file, headers: { "X-Name": encodeURIComponent(file.name) } });
