@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo studies test fuzz chaos check house map format bench scale foretold foretold-difference validate clean
+.PHONY: setup demo studies test fuzz chaos check house map format docs bench scale foretold foretold-difference validate clean
 
 setup: $(READY)
 
@@ -71,6 +71,10 @@ format: $(READY)
 	$(BIN)/ruff format src tests benchmarks tools
 	$(BIN)/ruff check --fix src tests benchmarks tools
 
+# The documentation as a site of files, in site/: nothing is fetched, and a broken link stops it.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs build --quiet
+
 # The table of speeds, measured anew: hours. QUICK=1 is small sizes, minutes; ONLY="gels step" some rows; results go to
 # benchmarks/results.md.
 bench: $(READY)
@@ -94,4 +98,4 @@ validate: $(READY)
 	$(BIN)/python -m benchmarks.validation $(if $(QUICK),--quick)
 
 clean:
-	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist site runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

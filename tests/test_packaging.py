@@ -1,9 +1,13 @@
 """What is handed out besides the wheel: the conda recipe, the documentation as a site, and the plugin of napari."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from ruamel.yaml import YAML
@@ -48,3 +52,37 @@ def test_the_conda_recipe_says_of_the_package_what_the_wheel_says():
     assert [recipe["about"]["license_file"]] == PROJECT["license-files"]
     entries = [f"{name} = {where}" for name, where in PROJECT["scripts"].items()]
     assert recipe["build"]["python"]["entry_points"] == entries
+
+
+def pages_of(nav):
+    for entry in nav:
+        value = next(iter(entry.values())) if isinstance(entry, dict) else entry
+        yield from [value] if isinstance(value, str) else pages_of(value)
+
+
+def test_the_site_has_every_page_of_the_documentation_once():
+    pages = list(pages_of(read("mkdocs.yml")["nav"]))
+    there = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(pages) == sorted(there)
+    assert read("mkdocs.yml")["strict"] is True
+
+
+def test_the_site_is_built_without_a_fault_and_its_readers_fetch_nothing(tmp_path):
+    pytest.importorskip("mkdocs", reason="mkdocs, material and mkdocstrings make the site")
+    pytest.importorskip("mkdocstrings")
+    ended = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", tmp_path],
+        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for page in tmp_path.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        fetched = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=\"?(https?:)?//[^>]*", text)
+        assert not fetched, page
+    reference = (tmp_path / "api.html").read_text(encoding="utf-8")
+    for name in (
+        "foldwise.interface.api.run",
+        "foldwise.interface.api.predict",
+        "foldwise.interface.results.Run.failures",
+    ):
+        assert f'id="{name}"' in reference, name

@@ -1,0 +1,3 @@
+"""Models of foldwise in napari."""
+
+__version__ = "0.1.0"
