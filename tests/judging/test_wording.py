@@ -54,7 +54,7 @@ def test_titles_within_a_sentence_keep_names_and_abbreviations(title, wanted):
 
 def test_a_predictor_that_never_varies_has_no_interval():
     record = ScoreEstimate(estimate=0.5, low=0.5, high=0.5)
-    assert with_interval(record, "95 %") == "0.50 (no interval: it is the same of any images)"
+    assert with_interval(record, "95 %") == "0.50 (no interval: constant)"
     assert ends_of(record) == ""
     assert interval(0.5, 0.5) == NOTHING
 

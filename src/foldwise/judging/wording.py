@@ -285,7 +285,7 @@ def ends_of(score: WithInterval) -> str:
 def with_interval(score: WithInterval, confidence: str) -> str:
     """``0.91 (95 % interval 0.87 to 0.94)``."""
     ends = ends_of(score)
-    why_none = "too few images" if score.low is None else "it is the same of any images"
+    why_none = "too few images" if score.low is None else "constant"
     return f"{written(score)} ({f'{confidence} interval {ends}' if ends else f'no interval: {why_none}'})"
 
 

@@ -29,7 +29,7 @@ SETS = {
     "BETTER": "{better: better|superior|higher|greater|worse|inferior|lower}",
     "BEATS": "{better: outperforms|outperformed|outperform|beats|beat|surpassed|underperformed}",
     "BEST": "{better: best|highest|worst|lowest}",
-    "INTERVAL": "« {p} [confidence] (interval|ci) [:] {low} to {high} »|« {lacking: no interval : (too few images|it is the same of any images)} »",
+    "INTERVAL": "« {p} [confidence] (interval|ci) [:] {low} to {high} »|« {lacking: no interval : (too few images|constant)} »",
     "WITH": "(with|on|using|for) {c}",
     "ALWAYS": "{always: (in|for|across) (all|every|each) NOUN|without exception}",
     "GAP": "by {gap} [to {gap2}] [INTERVAL]",
