@@ -217,7 +217,7 @@ def _label(packed: Packed, case: int) -> str:
 
 
 def _handler(tried: Tried, token: str) -> type[Handler]:
-    class Pages(Handler):
+    class TryPages(Handler):
         """The page, and what it sends; all else is not there for who does not know the token."""
 
         def get(self) -> None:
@@ -263,4 +263,4 @@ def _handler(tried: Tried, token: str) -> type[Handler]:
         def _refuse(self, code: int, why: str) -> None:
             self.answer(code, "application/json", json.dumps({"problem": why}))
 
-    return Pages
+    return TryPages
