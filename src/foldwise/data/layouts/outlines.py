@@ -48,7 +48,7 @@ class Outlines:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnMasks:
     """A folder with its labels as masks, by what they are known, what is said of them, and which files they were in."""
 
     listing: Listing
@@ -57,7 +57,7 @@ class Drawn:
     files: tuple[str, ...] = ()
 
 
-def drawn(listing: Listing) -> Drawn:
+def drawn(listing: Listing) -> DrawnMasks:
     """A folder with its labels as masks in the cache; as it is where it has none but pictures and tables.
 
     Raises:
@@ -66,13 +66,13 @@ def drawn(listing: Listing) -> Drawn:
     """
     data, root = listing.data, listing.root
     if data.layout not in ("auto", "image_mask") or data.task.endswith("classification") or listing.divided:
-        return Drawn(listing)
+        return DrawnMasks(listing)
     if data.table is not None and data.masks is None and data.task == "auto":
-        return Drawn(listing)
+        return DrawnMasks(listing)
     _refuse_pickles(root)
     outlines = _recognised(listing)
     if outlines is None:
-        return Drawn(listing)
+        return DrawnMasks(listing)
     folder = root / outlines.images
     paths = [(PurePosixPath(outlines.images) / name).as_posix() for name in image_files(folder)]
     joined = images_at(paths, data, where=str(root))
@@ -91,7 +91,7 @@ def drawn(listing: Listing) -> Drawn:
     settings |= {"classes": classes, "mask_values": values, "ignore_value": None}
     statements = _statements(outlines, objects, notes, left_out)
     read = Listing(root, data.model_copy(update=settings), split=listing.split)
-    return Drawn(read, f"labels of {outlines.kind}", statements, outlines.files)
+    return DrawnMasks(read, f"labels of {outlines.kind}", statements, outlines.files)
 
 
 def _recognised(listing: Listing) -> Outlines | None:

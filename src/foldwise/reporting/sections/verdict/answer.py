@@ -9,7 +9,7 @@ from typing import Any
 
 from foldwise.judging.verdict import State
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.judging.wording import ends_of
+from foldwise.judging.wording import ends_of, with_interval
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import (
     NOTHING,
@@ -152,7 +152,8 @@ def card(data: ReportData) -> dict[str, Any]:
     headline, answer = HEADLINES[verdict.state], verdict.answer
     # Where nothing beats the trivial answer no model is recommended, so none is offered for use.
     has_model, trained = verdict.beats_trivial, data.task is not None
-    path = shlex.quote(data.run_path)
+    path, goes_on = shlex.quote(data.run_path), not has_model or verdict.state == "incomplete"
+    predict = f"foldwise predict {path} my_new_images/ --out predictions/"
     name = answer.name if answer else winner.name if winner else "No fit is done"
     return {
         "state": verdict.state,
@@ -163,12 +164,8 @@ def card(data: ReportData) -> dict[str, Any]:
         "sentence": answer.sentence if answer else _sentence(data),
         "tiles": tiles(data, winner) if winner else [],
         "chips": chips(data),
-        "command": f"foldwise predict {path} my_new_images/ --out predictions/"
-        if has_model and trained
-        else "",
-        "resume": f"foldwise status {path}"
-        if trained and (not has_model or verdict.state == "incomplete")
-        else "",
+        "command": predict if has_model and trained else "",
+        "resume": f"foldwise status {path}" if trained and goes_on else "",
     }
 
 
@@ -182,7 +179,7 @@ def _sentence(data: ReportData) -> str:
     if winner.low is None:
         done = f"{winner.num_done} of {count(winner.num_planned, 'fit')}"
         return f"No configuration is complete. Of those with {done}, {winner.name} has the best {metric}: {estimate(winner)}."
-    return f"{winner.name} reached a {metric} of {estimate(winner)} ({data.confidence} interval {ends_of(winner)}) on images it had not seen."
+    return f"{winner.name} reached a {metric} of {with_interval(winner, data.confidence)} on images it had not seen."
 
 
 def _num_failed(data: ReportData) -> int:
