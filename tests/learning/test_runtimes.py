@@ -16,10 +16,10 @@ from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.learning import runtimes as module
 from foldwise.learning.checkpoints.saved import load_winner
 from foldwise.learning.checkpoints.winner import GRAPH, digest_of_networks, make_winner
+from foldwise.learning.export.exporters import run_torchscript, write_torchscript
 from foldwise.learning.export.graph import Ensemble
 from foldwise.learning.export.onnx_file import write_graph
 from foldwise.learning.export.proof import compared
-from foldwise.learning.export.torchscript import run_torchscript, write_torchscript
 from foldwise.learning.networks.network import Classifier
 from foldwise.learning.predict import predict_images
 from foldwise.learning.runtimes import GraphRuntime, TorchRuntime, is_kept, pick_runtime

@@ -65,9 +65,9 @@ class Journal:
             return None
         return given if all((self._out / file).is_file() for file in files) else None
 
-    def add(self, name: str, digest: str, given: Answered) -> None:
+    def add(self, name: str, digest: str, answered: Answered) -> None:
         """Write down that an image is done; its pictures are there."""
-        entry = {"key": self._key, "image": name, "digest": digest, **asdict(given)}
+        entry = {"key": self._key, "image": name, "digest": digest, **asdict(answered)}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
