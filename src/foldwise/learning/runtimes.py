@@ -51,7 +51,7 @@ class TorchRuntime:
         return mean
 
     def _asked(self, member: Member, images_NCHW: np.ndarray, shared: dict[Any, Tensor]) -> Tensor:
-        """What each member says; features of an encoder that several have are computed once, into `shared`."""
+        """What one member says; features of an encoder that several have are computed once, into `shared`."""
         model, network = member.model, member.network
         precision = precision_for(model.training.precision, self.device)
         forward = ForwardPass(model.task, len(model.classes), self.device, precision, layout_for(network))
@@ -82,7 +82,7 @@ class TorchRuntime:
         maps = [output[-1] if isinstance(output, list | tuple) else output for output in outputs]
         if not maps or not all(isinstance(each, Tensor) and each.ndim in (2, 3, 4) for each in maps):
             return None
-        # Of a large image, each for each tile. A transformer gives (1, T, F), a convolution (1, F, H, W).
+        # Of a large image, one for each tile. A transformer gives (1, T, F), a convolution (1, F, H, W).
         vectors = [
             each.mean((2, 3)) if each.ndim == 4 else each.mean(1) if each.ndim == 3 else each for each in maps
         ]
@@ -189,7 +189,7 @@ def pick_runtime(
     """What is to answer for the winner.
 
     Args:
-        stated: each of `RUNTIMES`. ``auto`` is onnxruntime on a CPU where it is there, is faster, and its graph is there
+        stated: one of `RUNTIMES`. ``auto`` is onnxruntime on a CPU where it is there, is faster, and its graph is there
             already or repays its making.
         folder: of the winner, which keeps the graph for the next time if it may be written to.
         flips: whether it is asked about the mirror images as well.
@@ -253,7 +253,7 @@ def is_kept(folder: Path) -> bool:
 
 
 def _graph(winner: Winner, folder: Path, networks: Predictor, images_NCHW: np.ndarray) -> OnnxModel:
-    """The graph that is kept in the winner's folder, or a new each, which is kept there if it may be."""
+    """The graph that is kept in the winner's folder, or a new one, which is kept there if it may be."""
     threads = torch.get_num_threads()
     if is_kept(folder):
         with suppress(Damaged):
