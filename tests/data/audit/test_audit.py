@@ -18,7 +18,7 @@ from foldwise.data.audit.audit import Audit, audit
 from foldwise.data.audit.copies import Copies, clusters, find_copies, join_groups
 from foldwise.data.cache.measures import turned
 from foldwise.data.folds.splits import make_splits
-from foldwise.study.spec import DataSpec, Validation
+from foldwise.study.spec import DataSpec, Decoding, Validation
 
 
 def images(count, channels=1):
@@ -404,6 +404,14 @@ def test_masks_that_look_inverted(some):
     found = said(audit(segmentation(20), SmallPacked(images(20), targets, 2), Validation()), "inverted_masks")
     assert found.cases == tuple(f"i{place:05d}.png" for place in some)
     assert found.message.startswith(f"{len(some)} of 20 masks are foreground for the most part")
+    assert "white_is_zero" not in found.cure
+
+
+def test_masks_that_look_inverted_since_the_study_inverts_them_name_that_key():
+    targets = [1 - target for target in squares(20)]
+    dataset = replace(segmentation(20), decoding=Decoding(white_is_zero="apply"))
+    found = said(audit(dataset, SmallPacked(images(20), targets, 2), Validation()), "inverted_masks")
+    assert "data.decoding.white_is_zero: ignore" in found.cure
 
 
 def test_large_objects_are_not_taken_for_a_background():

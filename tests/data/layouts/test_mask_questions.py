@@ -123,6 +123,11 @@ def test_numbered_objects_are_asked_about_and_every_answer_that_is_offered_is_ta
     error = refused(tmp_path)
     assert "look like numbered objects, not classes" in error.what
     first, *others = cures(error)
+    for choice in error.choices:  # what init offers is what the message says
+        key, _, value = choice.removeprefix("data.").partition("=")
+        stated = yaml.safe_load(value)
+        assert {key: tuple(stated) if key == "classes" else stated} in [first, *others]
+    assert error.choices
     dataset, packed = read(tmp_path, **first)
     assert dataset.task == "binary_segmentation"
     for k, mask in enumerate(masks):

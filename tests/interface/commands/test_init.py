@@ -113,6 +113,20 @@ def test_answers_are_numbers_or_keys_of_the_study(monkeypatch, capsys, answers, 
     assert "2  data.table: labels.csv" in capsys.readouterr().out
 
 
+def test_a_question_without_answers_asks_for_a_key_only(monkeypatch, capsys):
+    prompts, answers = [], ["1", "data.task=x"]
+    monkeypatch.setattr(commands.typer, "prompt", lambda hint, **_: prompts.append(hint) or answers.pop(0))
+
+    class Quiet:
+        def pause(self):
+            pass
+
+    question = Question("what is it?", "State data.task.", (), "error")
+    assert commands._Asking(Quiet())(question) == "data.task=x"
+    assert "a number" not in prompts[0]
+    assert "That is not KEY=VALUE." in capsys.readouterr().out
+
+
 def test_the_demo_is_the_worked_study(said, tmp_path, monkeypatch):
     taken = {}
 

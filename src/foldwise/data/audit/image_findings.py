@@ -219,13 +219,14 @@ def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     cure = "Look at them: a mask may be inverted, or be saved as a picture of something else."
     words = "mask is", "masks are", "one foreground class all over"
     findings += _finding_of("full_masks", "warning", full, words, cure) + _share_findings(packed)
-    return findings + _inverted_finding(names, packed, pixels_NK) + _rare_pixel_findings(dataset, pixels_NK)
+    return findings + _inverted_finding(dataset, packed, pixels_NK) + _rare_pixel_findings(dataset, pixels_NK)
 
 
-def _inverted_finding(names: Sequence[str], packed: Packed, pixels_NK: np.ndarray) -> list[Finding]:
+def _inverted_finding(dataset: Dataset, packed: Packed, pixels_NK: np.ndarray) -> list[Finding]:
     """Masks of two classes whose foreground is the larger part and lies along the edges, as a background does."""
     if pixels_NK.shape[1] != 2:
         return []
+    names = [case.name for case in dataset.cases]
     # Only these are opened. Those that are foreground all over have a finding of their own.
     large = np.flatnonzero((pixels_NK[:, 1] > pixels_NK[:, 0]) & (pixels_NK[:, 0] > 0)).tolist()
     inverted = tuple(names[k] for k in large if _edge_share(packed.target(k)) > _ALONG_EDGE)
@@ -236,6 +237,8 @@ def _inverted_finding(names: Sequence[str], packed: Packed, pixels_NK: np.ndarra
         "Look at them: are objects black on white? Of all masks, state data.mask_values with the larger value first "
         '({"255": background, "0": foreground}); of some, save these inverted.'
     )
+    if dataset.decoding.white_is_zero == "apply":
+        cure += " Files that say that white is 0 are inverted as stated; data.decoding.white_is_zero: ignore takes what is stored."
     return [Finding("inverted_masks", "warning", message, inverted, cure)]
 
 

@@ -121,7 +121,7 @@ def _data_folder(stated: str, base: Path) -> Path:
     root = whole_path(path if path.is_absolute() else on_disk(base, stated), base)
     if not os.path.isdir(root):
         problem = f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
-        cure = "Relative paths start at the folder of the study file."
+        cure = "Name a folder that is there. Relative paths start at the folder of the study file, those of init where you are."
         if os.path.exists(root):
             cure = "State the folder that it is in (and data.table for a table), or unpack it if it is an archive."
         raise SpecError(problem, where="data.path", cure=cure)

@@ -186,7 +186,8 @@ class Listing:
             cure = f"State data.table: {candidates[0].name}, or name the right one labels.csv."
             if any(path.stem.casefold() in PARTS for path in candidates):
                 cure += " Tables of the parts of a split go into one, with a column split, and validate.split: split."
-            raise DataError(problem, where=str(self.root), cure=cure)
+            choices = [f"data.table={path.name}" for path in candidates]
+            raise DataError(problem, where=str(self.root), cure=cure, choices=choices)
         return candidates[0] if candidates else None
 
     @cached_property

@@ -229,11 +229,13 @@ def _numbered(census: Census, data: DataSpec, why: str) -> DataError:
     as_one = mapping({values[0]: names[0], **border, OTHER: names[1]})
     cure = f"To segment objects as one class, state data.mask_values: {as_one}"
     cure += " (where 255 marks borders, which are not counted)" if border else ""
-    number = len(values)
+    number, choices = len(values), [f"data.mask_values={as_one}"]
     if number <= NO_CLASS and data.task != "binary_segmentation":
-        cure += f"; if they are classes, name them: {_as_classes(values)}"
+        as_classes = _as_classes(values)
+        cure += f"; if they are classes, name them: {as_classes}"
+        if number <= MAX_LISTED:  # of more, the names are not spelt out
+            choices.append(as_classes.removeprefix("state ").replace(": ", "=", 1))
     problem = f"{number} values look like numbered objects, not classes: {why}"
-    choices = [f"data.mask_values={as_one}"]
     return DataError(f"{problem}. Values: {census.table()}", where="masks", cure=f"{cure}.", choices=choices)
 
 

@@ -93,7 +93,11 @@ class _Asking:
         for number, choice in enumerate(question.choices, 1):
             hang(out, Text(f"  {number}  ", "bold"), Text(choice.replace("=", ": ", 1)))
         default = "" if must else "1" if question.severity == "warning" else "0"
-        hint = "a number, or KEY=VALUE" + ("; empty to stop" if must else "; 0 to leave it as it is")
+        hint = (
+            ("a number, or " if question.choices else "")
+            + "KEY=VALUE"
+            + ("; empty to stop" if must else "; 0 to leave it as it is")
+        )
         while True:
             answer = str(typer.prompt(f"  {hint}", default=default, show_default=bool(default))).strip()
             if answer in ("", "0"):
@@ -102,7 +106,8 @@ class _Asking:
                 return question.choices[int(answer) - 1]
             if "=" in answer:
                 return answer
-            out.print("  That is neither one of the numbers nor KEY=VALUE.")
+            numbers = "neither one of the numbers nor" if question.choices else "not"
+            out.print(f"  That is {numbers} KEY=VALUE.")
 
 
 def _say(drafted: Draft) -> None:
@@ -125,8 +130,8 @@ def _say(drafted: Draft) -> None:
     )
     out.print()
     hang(out, Text("Compares: "), Text(f"{names}; in {folds}"))
-    takes = duration(drafted.seconds) if drafted.seconds >= 60 else "less than a minute or so"
-    hang(out, Text("Takes:    "), Text(f"about {takes} on this machine"))
+    takes = f"about {duration(drafted.seconds)}" if drafted.seconds >= 60 else "less than a minute or so"
+    hang(out, Text("Takes:    "), Text(f"{takes} on this machine"))
     hang(out, Text("Written:  "), Text(str(drafted.path)))
     hang(out, Text("Next:     "), Text(f"foldwise run {in_shell(drafted.path)}"))
 
