@@ -94,4 +94,5 @@ def test_there_is_no_other_way_to_write_a_table():
         for path in SOURCE.rglob("*.py")
         if writes.search(path.read_text())
     ]
-    assert users == ["csv_cells.py"]
+    # What `foldwise export` writes is a script of its own, which runs where there is no foldwise.
+    assert sorted(users) == ["csv_cells.py", "learning/export/standalone.py"]

@@ -40,7 +40,9 @@ train: {model: {conv: {width: 4, depth: 2}}, epochs: 12, batch_size: 4, augment:
 compare: {pretrain: [none, denoise], optimizer: [{adam: {lr: 0.01}}, {sgd: {lr: 0.1}}]}
 validate: {folds: 2, inner: 0.3}
 """
-CLOCKS = re.compile(r".*(_s|_ms|_mb|_j|_s_low|_s_high)|finished|packages|commit|digest|files")
+CLOCKS = re.compile(
+    r".*(_s|_ms|_mb|_j|_s_low|_s_high)|finished|packages|commit|digest|files|cost_fronts|cost_sentences"
+)
 
 
 def short_leases():
@@ -161,7 +163,7 @@ def assert_undisturbed(scene, undisturbed):
     assert set(scene.codes) <= CODES, scene.codes
     assert_same_run(scene.folder, undisturbed)
     left = [str(path) for root in (scene.folder.root, scene.cache) for path in root.rglob(".*")]
-    assert left == []
+    assert not left, left
     assert list((scene.folder.root / "scratch").iterdir()) == []
     assert scene.folder.beats() == {}
     here = str(scene.folder.root)
@@ -188,7 +190,8 @@ def assert_same_run(folder, undisturbed):
     )
     assert timeless(rows) == timeless(expected)
     verdict, expected = (json.loads(one.verdict.read_text()) for one in (folder, undisturbed))
-    assert timeless(verdict) == timeless(expected)
+    others = differing(timeless(verdict), timeless(expected))
+    assert not others, others
 
 
 def assert_same_item(one, other):
@@ -206,6 +209,19 @@ def assert_same_item(one, other):
             )
         elif name not in ("log.txt",):
             assert bytes_of_one == (other / name).read_bytes(), one / name
+
+
+def differing(one, other, at=""):
+    """Where two values differ, and in what."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = one.keys() | other.keys()
+        return [
+            part for key in sorted(keys) for part in differing(one.get(key), other.get(key), f"{at}.{key}")
+        ]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [part for place, pair in pairs for part in differing(*pair, f"{at}[{place}]")]
+    return [] if one == other else [f"{at}: {one} and not {other}"]
 
 
 def timeless(value):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from foldwise.errors import unknown
 from foldwise.interface.results import Judged, Run
 from foldwise.runs.folder import RunFolder
+from foldwise.storage import write_table
 from foldwise.text import count
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
         overrides: changes to the study, such as ``train.epochs=2``.
         variants: names of variants of the study, in the order in which they are laid over it.
         fetch: whether to download a public data set that is not here.
-        launcher: `local`; `slurm`, `kubernetes` or `ray`, as the part of the study of that name asks for it; or `inline` to do every
-            item in this process, where a debugger can stop.
+        launcher: `local`; `slurm`, `kubernetes` or `ray`; or `inline`, in this process, where a debugger can stop.
         quiet: print nothing.
 
     Raises:
@@ -91,8 +91,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
     from foldwise.study.reading import open_study
 
     file = open_study(_study(study), overrides, variants, profile=(launcher, ()))
-    root = Path(out) if out is not None else None
-    options = RunOptions(root, workers, device, launcher, fetch=fetch)
+    options = RunOptions(None if out is None else Path(out), workers, device, launcher, fetch=fetch)
     try:
         with nullcontext(Silent()) if quiet else Terminal() as observer:
             folder, _ = pipeline.run(file, options, observer)
@@ -156,8 +155,13 @@ def judge(*scores: str | Path | pd.DataFrame, **options: Any) -> Judged:
                 files.append(Path(table))
             else:
                 files.append(Path(folder) / f"scores-{number}.csv")
-                table.to_csv(files[-1], index=False)
+                write_table(files[-1], _rows(table))
         return Judged(judged_files(files, ScoreOptions(**stated))[0])
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    filled = table.astype(object).where(table.notna(), "")
+    return [dict(zip(map(str, filled.columns), row, strict=True)) for row in filled.itertuples(index=False)]
 
 
 def claims(

@@ -172,7 +172,9 @@ def scores_of(
 
 def with_values(scored: Mapping[str, Scored], metric: Metric) -> list[str]:
     """Those of which every unit has a defined value of a metric."""
-    return [id for id, own in scored.items() if np.isfinite(own.values[metric.name]).all()]
+    # Of scores from elsewhere, one without any has no values at all.
+    values = {id: own.values.get(metric.name) for id, own in scored.items()}
+    return [id for id, of_units in values.items() if of_units is not None and np.isfinite(of_units).all()]
 
 
 def judge_scores(terms: Terms, scored: Mapping[str, Scored], complete: Collection[str]) -> Judgement:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldwise.learning.predict import as_fed
+from foldwise.learning.model_inputs import as_fed
 from foldwise.learning.runtimes import TorchRuntime
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import torch
 from foldwise.data.formats.pixels import MODES, Pixels, plain, resize_image
 from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner
-from foldwise.learning.predict import ImagePrediction, answers, as_trained_on, mask_of
+from foldwise.learning.model_inputs import as_trained_on
+from foldwise.learning.predict import ImagePrediction, answers, mask_of
 from foldwise.learning.prediction_files import warnings_of
 from foldwise.learning.runtimes import Runtime
 from foldwise.learning.training.devices import steady

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 from foldwise.csv_cells import TableWriter
-from foldwise.data.formats.pixels import Pixels, Step, plane, resize_image, resize_mask
-from foldwise.data.formats.reading import as_image, read_pixels
-from foldwise.data.formats.steps import refuse_doubtful, what_was_done
+from foldwise.data.formats.pixels import Step, resize_mask
+from foldwise.data.formats.steps import what_was_done
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.checkpoints.winner import digest_of_networks
 from foldwise.learning.export.proof import Predictor
+from foldwise.learning.model_inputs import as_fed, read_as_trained_on
 from foldwise.learning.prediction_files import (
     MASKS,
     OVERLAYS,
@@ -42,7 +42,6 @@ from foldwise.learning.training.devices import pick_device, steady
 from foldwise.storage import write_json, written_whole
 from foldwise.text import some
 
-CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
 WARNING = "warning"  # the last column: why not to rely on this row; empty where there is nothing to say
 BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once
 
@@ -76,32 +75,21 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     warn: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Path:
-    """Predict every image of a folder, at any depth, or one image; `out`, which gets ``predictions.csv``.
+    """Predict every image of a folder, at any depth, or one image; `out`, with ``predictions.csv`` and ``.json``.
 
-    ``predictions.json`` says how many they are, what answered, what it had reached, and a digest of the networks.
-
-    Classification: the probability of every class, a row per image, and the same calibrated, where the winner has a
-    temperature. Segmentation: the share of each class, and under ``masks/`` a PNG of class indices (0 and 255 of two
-    classes), under ``overlays/`` a picture to look at, each with the name and place of its image.
-
+    Classification: the probability of every class, and calibrated where the winner has a temperature. Segmentation: the
+    share of each class, under ``masks/`` a PNG of class indices (0 and 255 of two classes), under ``overlays/`` a picture.
     An image that this model, asked in this way, has answered about in `out` already is not asked about again.
 
     Args:
         winner: the folder that `make_winner` made.
-        runtime: one of `runtimes.RUNTIMES`.
-        flips: whether the mirror images are asked about as well, and the mean is taken.
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
-        submission: a CSV file to write besides, see `write_submission`; of several labels only.
-        warn: is given what to know before relying on the predictions, a sentence each; the last column of the table
-            says which images it is about.
-        progress: is given how many images are done, and of how many.
+        runtime, submission: one of `runtimes.RUNTIMES`; a CSV file to write besides, see `write_submission`.
+        flips: whether the mirror images are asked about as well, and the mean is taken.
+        warn, progress: called with what to know of the predictions; with how many images are done, and of how many.
 
     Raises:
-        RunError: there is no winner.
-        SpecError: a submission of a task that has no several labels, files of somebody else that would be replaced, or a
-            runtime that cannot be used.
-        MissingExtra: the runtime that was asked for is not installed.
-        DataError: there is no image, or none could be predicted.
+        FoldwiseError: there is no winner or no image, the runtime cannot be used, or files of somebody else are in `out`.
         LeftOut: some could not be predicted, which is said when all others are written.
     """
     names, problems = images_to_predict(images)
@@ -109,30 +97,41 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     # The same probabilities each time they are asked for.
     with steady(0, torch.get_num_threads(), picked):
         loaded = load_winner(winner, picked)
-        if submission is not None:
-            check_submission(loaded.model.task)
         places = channel_places(loaded.channels, images, names)
-        segments = loaded.model.task.endswith("segmentation")
-        pngs = [f"{part}/{png}" for png in png_names(list(places)).values() for part in (MASKS, OVERLAYS)]
-        refuse_to_replace(out, pngs if segments else (), submission)
-        out.mkdir(parents=True, exist_ok=True)
-        num_images = len(places) + len(problems)
-        root = images.parent if images.is_file() else images
+        _make_room(loaded, places, out, submission)
+        num_images, root = len(places) + len(problems), images.parent if images.is_file() else images
         chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places), flips=flips)
         how = {"runtime": runtime, "device": picked.type, "flips": flips, "foldwise": version("foldwise")}
-        job = _Job(loaded, root, places, out, Journal(out, settings_digest(winner, how)))
-        given = job.done(chosen, problems, progress)
-        _write_table(loaded, given, out, submission)
-    warnings = [each.warnings for each in given.values()]
-    steps = {name: each.steps for name, each in given.items()}
-    done = {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
-    about = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
-    write_json(out / RECORD, {"foldwise": version("foldwise"), **about, **done})
-    for message in [*summary(loaded, warnings), *what_was_done(steps)]:
+        journal = Journal(out, settings_digest(winner, how))
+        answered = _Job(loaded, root, places, out, journal).done(chosen, problems, progress)
+        _write_table(loaded, answered, out, submission)
+    reached: dict[str, Any] = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
+    reached |= {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
+    write_json(out / RECORD, {"foldwise": version("foldwise"), **reached})
+    for message in _notes(loaded, answered):
         warn(message)
     if problems:
         raise _left_out(problems, num_images, out)
     return out
+
+
+def _make_room(winner: Winner, places: dict[str, str], out: Path, submission: Path | None) -> None:
+    """The folder of the predictions; raises where files of somebody else would be replaced."""
+    if submission is not None:
+        check_submission(winner.model.task)
+    segments = winner.model.task.endswith("segmentation")
+    pngs = [f"{part}/{png}" for png in png_names(list(places)).values() for part in (MASKS, OVERLAYS)]
+    refuse_to_replace(out, pngs if segments else (), submission)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _notes(winner: Winner, answered: dict[str, Answered]) -> list[str]:
+    """What to know before relying on the predictions."""
+    warnings = [image.warnings for image in answered.values()]
+    return [
+        *summary(winner, warnings),
+        *what_was_done({name: image.steps for name, image in answered.items()}),
+    ]
 
 
 @dataclass(frozen=True)
@@ -149,24 +148,24 @@ class _Job:
         self, runtime: Predictor, problems: list[DataError], progress: Callable[[int, int], None]
     ) -> dict[str, Answered]:
         """What is said of every image that can be used, in their order; what was said before is not asked again."""
-        digests = {name: image_digest(self.root, place) for name, place in self.places.items()}
+        digests = {name: image_digest(self.root, file) for name, file in self.places.items()}
         before = {
             name: self.journal.answer(name, digests[name], files) for name, files in self._files.items()
         }
-        given = {name: answer for name, answer in before.items() if answer is not None}
-        rest = {name: place for name, place in self.places.items() if name not in given}
+        answered = {name: answer for name, answer in before.items() if answer is not None}
+        rest = {name: file for name, file in self.places.items() if name not in answered}
         if rest:  # a table that a stopped command leaves would be of other images
             (self.out / TABLE).unlink(missing_ok=True)
         steps: dict[str, tuple[Step, ...]] = {}
-        progress(len(given), len(self.places))
+        progress(len(answered), len(self.places))
         how: dict[str, Any] = {"runtime": runtime, "problems": problems, "steps": steps}
         for prediction in predicted(self.winner, self.root, rest, **how):
             name = prediction.name
             answer = self._answer(prediction, steps[name])
             self.journal.add(name, digests[name], answer)
-            given[name] = answer
-            progress(len(given), len(self.places))
-        return {name: given[name] for name in self.places if name in given}
+            answered[name] = answer
+            progress(len(answered), len(self.places))
+        return {name: answered[name] for name in self.places if name in answered}
 
     @cached_property
     def _files(self) -> dict[str, tuple[str, ...]]:
@@ -233,7 +232,7 @@ def predicted(
     def read() -> Iterator[tuple[str, np.ndarray]]:
         for name, file in places.items():
             try:
-                pixels, image_CHW = _read(root, file, winner, name)
+                pixels, image_CHW = read_as_trained_on(root, file, winner, name)
             except DataError as error:
                 problems.append(DataError(error.what, where=name, cure=error.cure))
                 continue
@@ -266,64 +265,7 @@ def answers(
         yield from answered()
 
 
-def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
-    """Up to `most` images of a folder, evenly from the first to the last, as they are fed to the networks (C, H, W).
-
-    Raises:
-        DataError: there is none, or one cannot be used.
-    """
-    places = channel_places(winner.channels, images, images_to_predict(images)[0])
-    root, names = images.parent if images.is_file() else images, list(places)
-    chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
-    read = (_read(root, places[names[index]], winner, names[index])[1] for index in chosen)
-    return [as_fed(winner, image_CHW) for image_CHW in read]
-
-
-def as_fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:
-    """The image at the size that the networks work at."""
-    model = winner.model
-    return resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
-
-
-def _read(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:
-    """The image with the channels, the value type and the size that the model knows, and the file that it is made of."""
-    return as_trained_on(read_pixels(root, file, winner.decoding), winner, file=file, name=name)
-
-
-def as_trained_on(pixels: Pixels, winner: Winner, *, file: str, name: str) -> tuple[Pixels, np.ndarray]:
-    """The decoded image (C, H, W) with the channels that the model knows; DataError where it cannot be used."""
-    model = winner.model
-    if winner.channels:
-        alone = len(winner.channels) == 1
-        image_CHW = plane(pixels, where=file) if alone else pixels.values
-    else:
-        channels = CHANNELS.get(model.num_channels, "native")
-        pixels, image_CHW = as_image(pixels, channels, where=file)
-    refuse_doubtful(pixels.steps, winner.decoding, where=name)
-    num_channels, height, width = image_CHW.shape
-    if num_channels != model.num_channels:
-        what = f"the image has {num_channels} channels, the model was trained on {model.num_channels}"
-        raise DataError(what, where=name)
-    if str(image_CHW.dtype) != model.dtype:
-        raise DataError(
-            f"the image holds {image_CHW.dtype} values, the model was trained on {model.dtype}",
-            where=name,
-            cure="Save it with the bit depth of the training images.",
-        )
-    if not np.isfinite(image_CHW).all():
-        raise DataError("the image holds values that are not finite (NaN or infinite)", where=name)
-    segments = model.task.endswith("segmentation")
-    if not segments and not model.resized and model.size_hw and (height, width) != model.size_hw:
-        size = f"{model.size_hw[1]}×{model.size_hw[0]}"
-        raise DataError(
-            f"the image is {width}×{height} pixels, the model was trained on images of {size} as they were",
-            where=name,
-            cure="Bring it to that scale and size first; or state data.size in the study, and sizes are adjusted.",
-        )
-    return pixels, image_CHW
-
-
-def _write_table(winner: Winner, given: dict[str, Answered], out: Path, submission: Path | None) -> None:
+def _write_table(winner: Winner, answered: dict[str, Answered], out: Path, submission: Path | None) -> None:
     """``predictions.csv``, whole, and a submission if one is asked.
 
     Classification: image, decision, probabilities as they are and calibrated. Segmentation: the mean probability of what
@@ -338,10 +280,10 @@ def _write_table(winner: Winner, given: dict[str, Answered], out: Path, submissi
     with written_whole(out / TABLE) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = TableWriter(file)
         rows.row([*head, WARNING])
-        for each in given.values():
-            rows.row(each.row)
+        for image in answered.values():
+            rows.row(image.row)
     if submission is not None:
-        write_submission(submission, {name: each.labels for name, each in given.items()})
+        write_submission(submission, {name: image.labels for name, image in answered.items()})
 
 
 def mask_of(prediction: ImagePrediction) -> np.ndarray:

@@ -43,27 +43,27 @@ class Journal:
         """Read what is there; lines of other models and settings, and one that was not written whole, are dropped."""
         self._path, self._key = out / JOURNAL, key
         self._answers: dict[tuple[str, str], Answered] = {}
-        kept = []
+        lines = []
         for line in self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else ():
             try:
                 entry = json.loads(line)
                 if entry.pop("key") != key:
                     continue
-                place = entry.pop("image"), entry.pop("digest")
-                self._answers[place] = _answered(entry)
+                image = entry.pop("image"), entry.pop("digest")
+                self._answers[image] = _answered(entry)
             except (ValueError, LookupError, TypeError, AttributeError):
                 continue
-            kept.append(line)
+            lines.append(line)
         with written_whole(self._path, durable=False) as scratch:
-            scratch.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            scratch.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         self._out = out
 
     def answer(self, name: str, digest: str, files: Sequence[str]) -> Answered | None:
         """What was said of an image with this content, whose pictures are still there; else None."""
-        given = self._answers.get((name, digest))
-        if given is None or list(given.files) != list(files):
+        answer = self._answers.get((name, digest))
+        if answer is None or list(answer.files) != list(files):
             return None
-        return given if all((self._out / file).is_file() for file in files) else None
+        return answer if all((self._out / file).is_file() for file in files) else None
 
     def add(self, name: str, digest: str, answered: Answered) -> None:
         """Write down that an image is done; its pictures are there."""

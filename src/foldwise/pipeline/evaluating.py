@@ -28,7 +28,8 @@ from foldwise.pipeline.hand_over import ModelChoice, model_of, own_code_of
 from foldwise.pipeline.mending import files_of, packed_of
 from foldwise.pipeline.preparing import lay_out_external
 from foldwise.reporting.evaluation import EvaluatedImage, write_evaluation
-from foldwise.runs.folder import RunFolder, external_scores, read_json
+from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.paths import external_scores
 from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
 from foldwise.storage import write_json, written_whole
@@ -96,26 +97,13 @@ def evaluate(
         DataError: the images cannot be read, or do not go with the study, or some are in it.
     """
     refuse_device(device)
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RECORD).is_file())):
-        what = f"{out} holds what is no evaluation, and would be lost"
-        raise SpecError(what, where="--out", cure="Name a folder that is not there yet.")
-    model = model_of(run, ModelChoice(configuration))
-    if model == run:
-        what = "a model that was handed over has no study to compare with"
-        raise RunError(what, cure="Name the folder of the run.")
+    model = _model_for(run, out, configuration)
     folder = RunFolder.open(run)
     record = read_json(model / "model.json")
     external, notes = _read(folder, images, labels or {}, record["members"][0]["model"])
     fits = [str(member["fit"]) for member in record["members"]]
     with own_code_of(model, trust_code):
-        lay_out_external(external, out)
-        scores = external_scores(out, fits)
-        assert scores is not None  # it was laid out
-        if not scores.is_dir():
-            from foldwise.learning.external_scores import write_external_scores
-
-            threads = folder.load_study().threads
-            write_external_scores(model, external.packed, scores, device=device, threads=threads)
+        scores = _scored(folder, model, external, out, fits=fits, device=device)
         chosen = _configuration_of(folder, fits[0])
         section = judged_elsewhere(folder, out, chosen)
         if section is None:
@@ -124,15 +112,40 @@ def evaluate(
             scores, external, several=str(record["members"][0]["model"]["task"]).startswith("multilabel")
         )
         worst = _drawn(model, external, each, device)
-    verdict = read_verdict(folder.verdict)
     measure = MEASURES.get(FAMILIES[external.dataset.task], MEASURE)
-    write_evaluation(out / PAGE, section, verdict, worst, measure=measure, notes=notes)
+    write_evaluation(out / PAGE, section, read_verdict(folder.verdict), worst, measure=measure, notes=notes)
     _write_table(out / IMAGES, external.dataset, each)
     write_json(out / RECORD, section.model_dump(mode="json") | {"notes": list(notes)})
-    order = [
-        (external.dataset.cases[index].name, float(each[index])) for index in np.argsort(each, kind="stable")
-    ]
-    return Evaluation(section, out, tuple(order), tuple(notes))
+    order = np.argsort(each, kind="stable")
+    scored = tuple((external.dataset.cases[index].name, float(each[index])) for index in order)
+    return Evaluation(section, out, scored, tuple(notes))
+
+
+def _scored(
+    folder: RunFolder, model: Path, external: ExternalSet, out: Path, *, fits: list[str], device: str
+) -> Path:
+    """The folder of the scores of these networks on the images; scored where they were not before."""
+    lay_out_external(external, out)
+    scores = external_scores(out, fits)
+    assert scores is not None  # it was laid out
+    if not scores.is_dir():
+        from foldwise.learning.external_scores import write_external_scores
+
+        threads = folder.load_study().threads
+        write_external_scores(model, external.packed, scores, device=device, threads=threads)
+    return scores
+
+
+def _model_for(run: Path, out: Path, configuration: str | None) -> Path:
+    """The folder of the model that is evaluated; raises where `out` is taken, or the run of the model is not there."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RECORD).is_file())):
+        what = f"{out} holds what is no evaluation, and would be lost"
+        raise SpecError(what, where="--out", cure="Name a folder that is not there yet.")
+    model = model_of(run, ModelChoice(configuration))
+    if model == run:
+        what = "a model that was handed over has no study to compare with"
+        raise RunError(what, cure="Name the folder of the run.")
+    return model
 
 
 def _configuration_of(folder: RunFolder, fit: str) -> str:

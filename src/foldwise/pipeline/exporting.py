@@ -258,7 +258,7 @@ def _proof_images(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Real images as they are fed to the networks, in batches of one size, and their truth where it is known."""
     if images is not None:
-        from foldwise.learning.predict import some_fed
+        from foldwise.learning.model_inputs import some_fed
 
         return _in_batches([(image, None) for image in some_fed(loaded, images, MAX_IMAGES)])
     if folder is None:

@@ -117,13 +117,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         images: a folder of new images, or one image.
         out: the folder of the predictions.
         choice: which model of a run folder.
-        device, runtime: auto, cpu, cuda or mps; auto, torch or onnxruntime.
-        flips: whether the mirror images are asked about as well, and the mean is taken.
+        device, runtime, flips, submission, warn, progress: see `predict_images`.
         pictures: draw them too.
-        submission: of several labels, a CSV file of ``Id,Predicted``.
         trust_code: whether own code that the folder names may be run.
-        warn: is given what to know before relying on the predictions, a sentence each.
-        progress: is given how many images are done, and of how many.
 
     Raises:
         LeftOut: some images cannot be used; all others are predicted, and drawn, first.

@@ -37,6 +37,24 @@ class EvaluatedImage:
     pictures: tuple[tuple[Pixels, str], ...]
 
 
+def _shown(image: EvaluatedImage, classes: Sequence[str]) -> ShownCase:
+    """An image as the page shows it: its pictures, the classes with most of it, and what is true and was predicted."""
+    largest = sorted(range(len(classes)), key=lambda k: -image.shares[k])[:MAX_BARS]
+    labelled = len(image.pictures) == 1
+    return ShownCase(
+        image.name,
+        f"{image.score:.2f}",
+        [Picture(data_uri(pixels), words) for pixels, words in image.pictures],
+        [
+            ClassBar(classes[k], image.shares[k], k in image.truth, k in image.predicted or not labelled)
+            for k in largest
+        ],
+        image.predicted == image.truth if labelled else None,
+        ", ".join(classes[k] for k in image.truth) or "none",
+        ", ".join(classes[k] for k in image.predicted) or "none",
+    )
+
+
 def write_evaluation(
     path: Path,
     external: ExternalSection,
@@ -48,26 +66,7 @@ def write_evaluation(
 ) -> None:
     """A page with scores on labelled images elsewhere beside those of the study, and the worst images."""
     classes = list(verdict.classes)
-    shown = [
-        ShownCase(
-            image.name,
-            f"{image.score:.2f}",
-            [Picture(data_uri(pixels), words) for pixels, words in image.pictures],
-            [
-                ClassBar(
-                    classes[k],
-                    image.shares[k],
-                    k in image.truth,
-                    k in image.predicted or len(image.pictures) > 1,
-                )
-                for k in sorted(range(len(classes)), key=lambda k: -image.shares[k])[:MAX_BARS]
-            ],
-            image.predicted == image.truth if len(image.pictures) == 1 else None,
-            ", ".join(classes[k] for k in image.truth) or "none",
-            ", ".join(classes[k] for k in image.predicted) or "none",
-        )
-        for image in worst
-    ]
+    shown = [_shown(image, classes) for image in worst]
     segments = str(verdict.task).endswith("segmentation")
     page = (
         environment()

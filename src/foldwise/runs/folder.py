@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Self, TypeVar
 
 from foldwise.errors import RunError
 from foldwise.foreign import checked_id, is_id, refuse_strange
 from foldwise.processes import collecting_later
-from foldwise.runs.paths import RunPaths, last_progress
+from foldwise.runs.paths import RunPaths, external_scores, last_progress
 from foldwise.runs.plan import Plan, skipped, with_proposals
 from foldwise.runs.racing import forget_rulings
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder, texts_of
@@ -121,19 +122,14 @@ class RunFolder(RunPaths):
         return with_proposals(plan, self.proposals) if plan.grows else plan
 
     def plan_version(self, plan: Plan | None = None) -> tuple[int, ...]:
-        """What is another once the plan was written anew, or a race has ruled; nothing where there is none.
-
-        Args:
-            plan: as it was read last: of one without a race nobody looks for rulings, which would be a call more.
-        """
+        """What is another once the plan was written anew, or, unless `plan` has no race, there are rulings; or nothing."""
         try:
             about = self.plan.stat()
         except OSError:
             return ()
-        version = about.st_size, about.st_mtime_ns, about.st_ctime_ns
-        if plan is not None and plan.race is None:
-            return version
-        return *version, sum(1 for _ in (self.root / "search").glob("race-*/*.json"))
+        races = plan is None or plan.race is not None
+        rulings = [sum(1 for _ in (self.root / "search").glob("race-*/*.json"))] if races else []
+        return about.st_size, about.st_mtime_ns, about.st_ctime_ns, *rulings
 
     def result(self, item_id: str) -> dict[str, Any] | None:
         """The committed result of an item; None while there is none. Not to be changed: it is remembered.
@@ -318,14 +314,7 @@ class RunFolder(RunPaths):
         away = self._put_away(item_id)
         # The leases go first: were they left, a kill between the two would leave an item with its attempts used up.
         if self.attempts_of(item_id).exists():
-            self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
+            leases = self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
+            for never_taken in leases.glob(".*"):  # of a worker that was killed as it began
+                rmtree(never_taken, ignore_errors=True)
         self.done(item_id).rename(away)
-
-
-def external_scores(laid_out: Path, fits: Iterable[str]) -> Path | None:
-    """Where the scores of these fits' models on the set in `place` are, or are to be; None where there is no set."""
-    about = laid_out / "set.json"
-    if not about.is_file():
-        return None
-    key = sha256("/".join([read_json(about)["packed"], *fits]).encode()).hexdigest()[:16]
-    return laid_out / key

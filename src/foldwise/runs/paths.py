@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from foldwise.foreign import checked_id
+from foldwise.sealed import read_json
 
 
 class _File:
@@ -107,3 +110,12 @@ def last_progress(attempt: Path) -> str:
         return (attempt / "beat").read_text(encoding="utf-8").partition("\n")[2]
     except OSError:
         return ""
+
+
+def external_scores(laid_out: Path, fits: Iterable[str]) -> Path | None:
+    """Where the scores of these fits' models on the set in this folder are, or are to be; None where there is no set."""
+    about = laid_out / "set.json"
+    if not about.is_file():
+        return None
+    key = sha256("/".join([read_json(about)["packed"], *fits]).encode()).hexdigest()[:16]
+    return laid_out / key

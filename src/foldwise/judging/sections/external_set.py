@@ -28,7 +28,8 @@ from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.metrics.table import Metric
-from foldwise.runs.folder import external_scores, read_json
+from foldwise.runs.folder import read_json
+from foldwise.runs.paths import external_scores
 from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
 from foldwise.text import count, in_text

@@ -1,0 +1,73 @@
+"""New images as a model knows them: their channels, value type and size; or why it cannot be asked about one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from foldwise.data.formats.pixels import Pixels, plane, resize_image
+from foldwise.data.formats.reading import as_image, read_pixels
+from foldwise.data.formats.steps import refuse_doubtful
+from foldwise.errors import DataError
+from foldwise.learning.checkpoints.saved import Winner
+from foldwise.learning.prediction_files import channel_places, images_to_predict
+
+CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
+
+
+def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
+    """Up to `most` images of a folder, evenly from the first to the last, as they are fed to the networks (C, H, W).
+
+    Raises:
+        DataError: there is none, or one cannot be used.
+    """
+    places = channel_places(winner.channels, images, images_to_predict(images)[0])
+    root, names = images.parent if images.is_file() else images, list(places)
+    chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+    read = (read_as_trained_on(root, places[names[index]], winner, names[index])[1] for index in chosen)
+    return [as_fed(winner, image_CHW) for image_CHW in read]
+
+
+def as_fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:
+    """The image at the size that the networks work at."""
+    model = winner.model
+    return resize_image(image_CHW, model.size_hw) if model.resized and model.size_hw else image_CHW
+
+
+def read_as_trained_on(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:
+    """The image with the channels, the value type and the size that the model knows, and the file that it is made of."""
+    return as_trained_on(read_pixels(root, file, winner.decoding), winner, file=file, name=name)
+
+
+def as_trained_on(pixels: Pixels, winner: Winner, *, file: str, name: str) -> tuple[Pixels, np.ndarray]:
+    """The decoded image (C, H, W) with the channels that the model knows; DataError where it cannot be used."""
+    model = winner.model
+    if winner.channels:
+        alone = len(winner.channels) == 1
+        image_CHW = plane(pixels, where=file) if alone else pixels.values
+    else:
+        channels = CHANNELS.get(model.num_channels, "native")
+        pixels, image_CHW = as_image(pixels, channels, where=file)
+    refuse_doubtful(pixels.steps, winner.decoding, where=name)
+    num_channels, height, width = image_CHW.shape
+    if num_channels != model.num_channels:
+        what = f"the image has {num_channels} channels, the model was trained on {model.num_channels}"
+        raise DataError(what, where=name)
+    if str(image_CHW.dtype) != model.dtype:
+        raise DataError(
+            f"the image holds {image_CHW.dtype} values, the model was trained on {model.dtype}",
+            where=name,
+            cure="Save it with the bit depth of the training images.",
+        )
+    if not np.isfinite(image_CHW).all():
+        raise DataError("the image holds values that are not finite (NaN or infinite)", where=name)
+    segments = model.task.endswith("segmentation")
+    if not segments and not model.resized and model.size_hw and (height, width) != model.size_hw:
+        size = f"{model.size_hw[1]}×{model.size_hw[0]}"
+        raise DataError(
+            f"the image is {width}×{height} pixels, the model was trained on images of {size} as they were",
+            where=name,
+            cure="Bring it to that scale and size first; or state data.size in the study, and sizes are adjusted.",
+        )
+    return pixels, image_CHW
