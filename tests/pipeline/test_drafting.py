@@ -153,6 +153,19 @@ def test_who_does_not_want_to_be_asked_gets_the_first_answer_and_is_told(tmp_pat
     assert made.answers == ("data.masks=masks",)
 
 
+def test_nobody_is_taken_to_mean_that_a_plane_is_dropped(tmp_path):
+    for name in ("cat", "dog"):
+        for letter in "abcdefgh":
+            pixels = RNG.integers(0, 255, (24, 24, 4), np.uint8)
+            (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels, "RGBA").save(tmp_path / "set" / name / f"{name}{letter}.png")
+    with pytest.raises(DataError, match="alpha channel") as refused:
+        drafted(tmp_path, tmp_path / "set", ask=first)
+    assert "--set 'data.decoding.alpha=keep'" in refused.value.cure
+    made = drafted(tmp_path, tmp_path / "set", ask=first, stated=["data.decoding.alpha=keep"])
+    assert made.prepared.packed.num_channels == 4
+
+
 def test_images_of_one_patient_are_kept_together_unasked(tmp_path):
     root = classes(tmp_path / "set")
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))

@@ -64,8 +64,15 @@ def safest(question: Question) -> str | None:
 
 
 def first(question: Question) -> str | None:
-    """The answer of whom does not want to be asked: also to what no study can be without; None where there is none."""
-    return next(iter(question.choices), None) if question.severity == "error" else safest(question)
+    """The answer of whom does not want to be asked: also to what no study can be without; None where there is none.
+
+    None too where an answer turns, inverts or drops pixels: what was meant, only the owner of the images knows.
+    """
+    if question.severity != "error" or any(
+        choice.startswith("data.decoding.") for choice in question.choices
+    ):
+        return safest(question)
+    return next(iter(question.choices), None)
 
 
 @dataclass(frozen=True)
