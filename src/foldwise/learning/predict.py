@@ -128,10 +128,8 @@ def _make_room(winner: Winner, places: dict[str, str], out: Path, submission: Pa
 def _notes(winner: Winner, answered: dict[str, Answered]) -> list[str]:
     """What to know before relying on the predictions."""
     warnings = [image.warnings for image in answered.values()]
-    return [
-        *summary(winner, warnings),
-        *what_was_done({name: image.steps for name, image in answered.items()}),
-    ]
+    steps = {name: image.steps for name, image in answered.items()}
+    return [*summary(winner, warnings), *what_was_done(steps)]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import csv
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +180,9 @@ def resized(image_CHW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """The image at another size, bilinear with antialiasing, in its own dtype."""
     if image_CHW.shape[1:] == tuple(size_hw):
         return image_CHW
-    height, width = size_hw
+    size_wh = size_hw[1], size_hw[0]
     planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in image_CHW]
-    values = np.stack(
-        [np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR)) for plane in planes]
-    )
+    values = np.stack([np.asarray(plane.resize(size_wh, Image.Resampling.BILINEAR)) for plane in planes])
     if image_CHW.dtype.kind == "u":
         values = np.rint(values).clip(0, np.iinfo(image_CHW.dtype).max)
     return values.astype(image_CHW.dtype)
@@ -192,11 +191,10 @@ def resized(image_CHW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
 def predict(model: ExportedModel, images: Path, out: Path) -> int:
     """Predict an image, or all below a folder; how many could not be read, which are named."""
     root = images.parent if images.is_file() else images
-    files = (
-        [images] if images.is_file() else sorted(path for path in images.rglob("*") if _is_image(path, out))
-    )
+    below = [path for path in sorted(images.rglob("*")) if _is_image(path, out)]
+    files = [images] if images.is_file() else below
     out.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    failed, pngs = 0, _png_names([path.relative_to(root).as_posix() for path in files])
     with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow([_cell(name) for name in _header(model)])
@@ -209,9 +207,17 @@ def predict(model: ExportedModel, images: Path, out: Path) -> int:
                 print(f"{name} is left out: {error}", file=sys.stderr)
                 failed += 1
                 continue
-            row = _masked(model, p, image_CHW.shape[1:], out, name) if model.segments else _labelled(model, p)
+            size_hw, png = image_CHW.shape[1:], pngs[name]
+            row = _masked(model, p, size_hw, out, png) if model.segments else _labelled(model, p)
             rows.writerow([_cell(cell) for cell in [name, *row]])
     return failed
+
+
+def _png_names(names: list[str]) -> dict[str, str]:
+    """The mask of each image: its own name with another suffix, or one more where two would share it."""
+    short = {name: Path(name).with_suffix(".png").as_posix() for name in names}
+    times = Counter(png.casefold() for png in short.values())
+    return {name: png if times[png.casefold()] == 1 else f"{name}.png" for name, png in short.items()}
 
 
 def _is_image(path: Path, out: Path) -> bool:
@@ -232,17 +238,17 @@ def _labelled(model: ExportedModel, p_K: np.ndarray) -> list[Any]:
 
 
 def _masked(
-    model: ExportedModel, p_KHW: np.ndarray, size_hw: tuple[int, ...], out: Path, name: str
+    model: ExportedModel, p_KHW: np.ndarray, size_hw: tuple[int, ...], out: Path, png: str
 ) -> list[Any]:
     labels_HW = p_KHW.argmax(0).astype(np.uint8)
     if labels_HW.shape != tuple(size_hw):
         shape = (size_hw[1], size_hw[0])
         labels_HW = np.asarray(Image.fromarray(labels_HW).resize(shape, Image.Resampling.NEAREST))
-    target = out / "masks" / f"{name}.png"
+    target = out / "masks" / png
     target.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(labels_HW * np.uint8(255) if len(model.classes) == 2 else labels_HW).save(target)
     shares = np.bincount(labels_HW.ravel(), minlength=len(model.classes)) / labels_HW.size
-    return [f"masks/{name}.png", f"{p_KHW.max(0).mean():.6f}", *(f"{share:.6f}" for share in shares)]
+    return [f"masks/{png}", f"{p_KHW.max(0).mean():.6f}", *(f"{share:.6f}" for share in shares)]
 
 
 def _cell(cell: Any) -> Any:
