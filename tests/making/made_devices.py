@@ -85,7 +85,8 @@ def fit(job):
                 note(job.folder, "refused", job.item.id, device, workers_here())
                 ledger.take(device, CONTEXT_MB)
                 raise
-        job.beat({"epoch": epoch, "epochs": 9, "device_mb": most})
+        # Of a processor no memory of a device is stated, as a real fit does it: it would pass for the need of fits.
+        job.beat({"epoch": epoch, "epochs": 9} | ({"device_mb": most} if device else {}))
         time.sleep(settings.get("step_s", STEP_S))
     if ledger:
         ledger.take(device, CONTEXT_MB)

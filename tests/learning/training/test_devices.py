@@ -68,13 +68,15 @@ def test_memory_is_kept_between_steps():
     def faults():
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
+    added = []
     with steady(0, 1, torch.device("cpu")):
-        torch.ones(2**24)  # 64 MB
-        before = faults()
-        for _ in range(5):
-            torch.ones(2**24)
-        # Given back each time, it would be 5 times 16,384 pages of 4 kB.
-        assert faults() - before < 1000
+        for _ in range(20):
+            before = faults()
+            torch.ones(2**24)  # 64 MB: 16,384 pages of 4 kB
+            added.append(faults() - before)
+    # Given back, all of them would cost pages. Something small that takes the beginning of what was freed
+    # makes the heap grow anew, up to six times when this was written: how often is no matter of ours.
+    assert sum(pages > 1000 for pages in added) <= 10, added
 
 
 def test_memory_is_measured_as_growth():
