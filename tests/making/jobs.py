@@ -6,9 +6,19 @@ from foldwise.runs.checkpoints import Checkpoints
 
 
 def job(
-    settings, scratch, *, packed, split=None, inputs=None, beat=lambda _: None, device="cpu", checkpoints=None
+    settings,
+    scratch,
+    *,
+    packed,
+    kind="fit",
+    split=None,
+    inputs=None,
+    beat=lambda _: None,
+    device="cpu",
+    checkpoints=None,
 ):
     return SimpleNamespace(
+        item=SimpleNamespace(kind=kind),
         settings=settings,
         scratch=scratch,
         packed=packed,

@@ -21,7 +21,7 @@ from foldwise.text import count
 # What a settings dictionary carries for people and tables, and no task computes with.
 LABELS = ("configuration", "part")
 TRAININGS = {"training", "encoder"}  # settings that are a training, or a part of one
-FIT_VERSION = 5
+FIT_VERSION = 6
 TRAINED = ("fit", "trial")  # kinds that train a configuration on a fold
 
 # Seconds for the filters of a million pixels, and to learn from the usual pixels of one channel; measured on one core.

@@ -14,6 +14,7 @@ from foldwise.data.batches.sampling import (
     smallest_batch,
     step_seed,
     step_seeds,
+    stratified_sample,
 )
 from foldwise.study.training import Training
 
@@ -78,3 +79,22 @@ def test_the_seed_of_a_step_is_its_own_wherever_one_begins(first):
     seeds = list(islice(step_seeds(7, 2, first=first, use=3), 300))
     assert seeds == [step_seed(7, 2, step, use=3) for step in range(first, first + 300)]
     assert len(set(seeds)) == 300
+
+
+@pytest.mark.parametrize("num", [1, 7, 20, 33, 99, 100, 140])
+def test_a_sample_has_every_class_in_its_proportion_and_no_image_twice(num):
+    labels = np.random.default_rng(num).permutation(np.repeat([0, 1, 2], [70, 27, 3]))
+    there = presence(packed("multiclass_classification", labels=labels), np.arange(100))
+    drawn = stratified_sample(there, num, seed=num)
+    assert drawn.tolist() == stratified_sample(there, num, seed=num).tolist()
+    assert (np.diff(drawn) > 0).all()
+    assert len(drawn) == min(num, 100)
+    share = min(num, 100) / 100
+    assert np.abs(np.bincount(labels[drawn], minlength=3) - share * np.array([70, 27, 3])).max() < 1 + 1e-9
+
+
+def test_every_image_is_sampled_as_often():
+    there = presence(packed("multilabel_classification", labels=LABELS), np.arange(6))
+    times = np.bincount(np.concatenate([stratified_sample(there, 4, seed=seed) for seed in range(3000)]))
+    assert times == pytest.approx([2000] * 6, rel=0.05)
+    assert len({tuple(stratified_sample(there, 4, seed=seed)) for seed in range(100)}) > 3

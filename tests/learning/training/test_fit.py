@@ -14,6 +14,8 @@ from foldwise.learning.checkpoints.saved import read_model, read_weights
 from foldwise.learning.training import train as loop
 from foldwise.learning.training.fit import fit_item
 from foldwise.learning.training.scoring import ForwardPass, evaluate
+from foldwise.learning.training.train import outputs_of
+from foldwise.metrics.confusion import pooled_confusion
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -74,6 +76,30 @@ def test_what_a_fit_leaves(tmp_path, task):
         assert scores["probabilities"].shape == (6, classes)
         assert scores["validation_case"].tolist() == SPLIT.validation.tolist()
     assert "best epoch" in (tmp_path / "fit" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_of_the_training_part_as_many_images_are_scored_as_validate(tmp_path, task):
+    packed = tiny(task)
+    _, scores = fit(tmp_path / "fit", task, packed=packed)
+    drawn = scores["train_case"]
+    assert len(set(drawn.tolist()) & set(SPLIT.train.tolist())) == len(drawn) == len(SPLIT.validation)
+    _, of_another = fit(tmp_path / "other", task, packed=packed, optimizer="sgd")
+    assert of_another["train_case"].tolist() == drawn.tolist()
+    model = read_model(tmp_path / "fit")
+    network = model.rebuild(read_weights(tmp_path / "fit" / "weights.safetensors"))
+    cpu = torch.device("cpu")
+    batches = Pictures(packed, model.normalization, cpu).whole(drawn, batch_size=4)
+    again = evaluate(network, batches, ForwardPass(task, TASKS[task][0], cpu))
+    assert scores["train_confusion"].tolist() == pooled_confusion(outputs_of(again, task)).tolist()
+
+
+def test_an_aa_fit_scores_no_training_image(tmp_path):
+    asked = settings("multiclass_classification")
+    fit_item(job(asked, tmp_path, packed=tiny("multiclass_classification"), split=SPLIT, kind="aa_test"))
+    with np.load(tmp_path / "scores.npz") as arrays:
+        assert {"train_case", "train_confusion"}.isdisjoint(arrays.files)
+        assert "validation_confusion" in arrays.files
 
 
 @pytest.mark.parametrize("task", ["multiclass_classification", "binary_segmentation"])

@@ -103,6 +103,23 @@ def rarity(present: np.ndarray) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
+def stratified_sample(present: np.ndarray, num: int, *, seed: int) -> np.ndarray:
+    """So many of the cases, ascending, or all where there are no more; drawn by the seed, each with the same chance.
+
+    Of the cases of every rarest class there are as many as its share of all cases makes, give or take one.
+
+    Args:
+        present: (n, K) which classes each case has, at least one; see `presence`.
+    """
+    if num >= len(present):
+        return np.arange(len(present))
+    drawn = np.random.default_rng([seed, 0, 2])  # epochs, which begin with 1, are shuffled by others
+    rarest = (present / np.maximum(present.sum(axis=0), 1)).argmax(axis=1)
+    in_order = np.lexsort((drawn.random(len(present)), rarest))
+    # Every so manieth of them, from a place between the first two on.
+    return np.sort(in_order[(np.arange(num) * len(present) + drawn.integers(len(present))) // num])
+
+
 def balanced_order(
     train: np.ndarray,
     chances: np.ndarray,

@@ -162,6 +162,7 @@ def _fit_seconds(
     images_trained = images if training.steps_per_epoch is None else steps * training.batch_size
     # Of stored features only the head learns: gradients of its weights take about as long as a step with them.
     per_image, per_step = (0.0, 2 * timed.update) if stored else (timed.image, timed.update)
-    seen_at_last = images + evaluated.test if evaluated.test else 0  # the training part too is scored, once
+    # Of the training part too some are scored, once.
+    seen_at_last = min(images, evaluated.validation) + evaluated.test if evaluated.test else 0
     num_evaluated = 0 if stored else evaluated.validation * training.epochs + seen_at_last
     return (per_image * images_trained + per_step * steps) * training.epochs + timed.look * num_evaluated

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from foldwise.data.batches.sampling import presence, stratified_sample
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
 from foldwise.learning.training.devices import Stopwatch
@@ -47,20 +48,26 @@ def fit_item(job: Job) -> dict[str, Any]:
         FoldwiseError: the device is not there, or the training diverged.
     """
     with resumable(job, FitRequest.of(job)) as (request, resuming):
-        return with_less_memory(request, lambda request: _fit(request, job.scratch, job.beat, resuming))
+        # No page shows what an A/A fit says of its training part.
+        shown = scored_in_training(request) if job.item.kind == "fit" else None
+        return with_less_memory(
+            request, lambda request: _fit(request, shown, job.scratch, job.beat, resuming)
+        )
 
 
-def _fit(request: FitRequest, scratch: Path, beat: Beat, resuming: ResumedTraining) -> dict[str, Any]:
-    """Set up, train, choose the epoch, predict the test fold once, write."""
+def _fit(
+    request: FitRequest, shown: np.ndarray | None, scratch: Path, beat: Beat, resuming: ResumedTraining
+) -> dict[str, Any]:
+    """Set up, train, choose the epoch, predict the test fold once, and what is `shown` of the training part; write."""
     spent = Spending(request.device)
     setup = set_up(request)
     chosen = choose_epoch(request, setup, spent, resuming, beat)
     # From here on nothing is chosen any more, so the test fold may be looked at.
     restore(setup.learner.network, chosen.best)
     with chosen.evaluating.lap():
-        train_scores = score(request, setup, resuming, request.split.train, fully=False)
-        test = score(request, setup, resuming, request.split.test, fully=True)
-    write_scores(request, scratch, train=train_scores, validation=chosen.best_validation, test=test)
+        train = None if shown is None else score(request, setup, resuming, shown, last=True)
+        test = score(request, setup, resuming, request.split.test, fully=True, last=True)
+    write_scores(request, scratch, train=train, validation=chosen.best_validation, test=test)
     weights = write_network(request, setup, scratch)
     write_losses(request, chosen.watch, scratch)
     log = [json.dumps(record) for record in chosen.epochs]
@@ -233,19 +240,30 @@ def _watch(request: FitRequest) -> Watch | None:
     return Watch(images_to_watch(request.packed, request.split.validation), request.training.epochs)
 
 
+def scored_in_training(request: FitRequest) -> np.ndarray:
+    """The images of the training part that are scored after training: as many as the validation part has, ascending.
+
+    All of them would cost as much as a third of an epoch. They are the same for all configurations of a fold.
+    """
+    train, num = request.split.train, len(request.split.validation)
+    return train[stratified_sample(presence(request.packed, train), num, seed=request.seed)]
+
+
 def score(
     request: FitRequest,
     setup: TrainingSetup,
     resuming: ResumedTraining,
     cases: np.ndarray,
     *,
-    fully: bool,
+    fully: bool = False,
+    last: bool = False,
     watch: Watch | None = None,
 ) -> Scores:
-    """What the network says about whole, unchanged images."""
-    learner, strides = setup.learner, watch.strides if watch else None
+    """What the network says about whole, unchanged images; after the `last` epoch nobody asks for its loss."""
+    learner, loss = setup.learner, None if last else setup.learner.loss
     batches = resuming.each(setup.source.whole(cases, batch_size=request.pass_size))
-    return evaluate(learner.network, batches, learner.forward, loss=learner.loss, fully=fully, watch=strides)
+    strides = watch.strides if watch else None
+    return evaluate(learner.network, batches, learner.forward, loss=loss, fully=fully, watch=strides)
 
 
 def costs(request: FitRequest, setup: TrainingSetup, chosen: EpochChoice, spent: Spending) -> dict[str, Any]:

@@ -40,12 +40,14 @@ MAX_NUMBERS = 2**20  # probabilities of one image at one epoch: 2 MB in float16
 
 
 def write_scores(
-    request: FitRequest, scratch: Path, *, train: Scores, validation: Scores, test: Scores
+    request: FitRequest, scratch: Path, *, train: Scores | None, validation: Scores, test: Scores
 ) -> None:
     """``scores.npz`` of the chosen epoch, all of unaugmented images, and ``predictions.npz`` of a segmentation."""
     arrays = {"case": test.case, **test.arrays}
-    for name, part in (("train", train), ("validation", validation)):
-        arrays[f"{name}_confusion"] = pooled_confusion(outputs_of(part, request.packed.task))
+    arrays["validation_confusion"] = pooled_confusion(outputs_of(validation, request.packed.task))
+    if train is not None:
+        arrays["train_confusion"] = pooled_confusion(outputs_of(train, request.packed.task))
+        arrays["train_case"] = train.case
     if not request.segmentation:
         # Probabilities of the validation part serve to set thresholds later; of pixels they are not kept.
         arrays |= {"validation_case": validation.case}
