@@ -224,3 +224,24 @@ def test_the_manifest_names_what_is_there():
     assert all(f"class {name.partition(':')[2]}(" in source for name in commands.values())
     npe2 = pytest.importorskip("npe2", reason="npe2 validates manifests of napari")
     assert npe2.PluginManifest.from_file(MANIFEST).name == manifest["name"]
+
+
+def test_the_panel_takes_a_layer_as_napari_hands_it_to_plugins(monkeypatch):
+    # A plugin gets its viewer in a proxy, whose layers are proxies, too: their type is not that of a layer.
+    components = pytest.importorskip("napari.components", reason="needs napari, which is no dependency")
+    from napari.utils._proxies import PublicOnlyProxy
+    from qtpy.QtWidgets import QApplication
+
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    from napari_foldwise.widgets import PredictWidget
+
+    _ = QApplication.instance() or QApplication([])
+    viewer = components.ViewerModel()
+    panel = PredictWidget(PublicOnlyProxy(viewer))
+    panel.folder.setText("nowhere")
+    panel.predict()
+    assert panel.text.text() == "Choose a layer of images in the list of layers."
+    viewer.add_image(np.zeros((8, 8)), name="cells")
+    viewer.layers.selection.active = viewer.layers["cells"]
+    panel.predict()
+    assert "nowhere" in panel.text.text()

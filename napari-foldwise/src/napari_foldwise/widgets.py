@@ -74,8 +74,10 @@ class PredictWidget(_Panel):
 
     def predict(self) -> None:
         """Ask the model, and add its layers."""
+        from napari.layers import Image
+
         layer = self.viewer.layers.selection.active
-        if layer is None or type(layer).__name__ != "Image":
+        if not isinstance(layer, Image):  # true of the proxy, too, that napari hands to plugins
             self.text.setText("Choose a layer of images in the list of layers.")
             return
         answer = self._try(lambda: self._answer(layer))
