@@ -82,7 +82,8 @@ def test_the_site_is_built_without_a_fault_and_its_readers_fetch_nothing(tmp_pat
     reference = (tmp_path / "api.html").read_text(encoding="utf-8")
     for name in (
         "foldwise.interface.api.run",
-        "foldwise.interface.api.predict",
+        "foldwise.interface.models.predict",
+        "foldwise.interface.models.export",
         "foldwise.interface.results.Run.failures",
     ):
         assert f'id="{name}"' in reference, name

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
         RunError,
         SpecError,
     )
-    from foldwise.interface.api import check, claims, judge, load, look, open, predict, run
+    from foldwise.interface.api import check, claims, judge, look, open, report, run
+    from foldwise.interface.models import app, evaluate, export, load, predict
     from foldwise.interface.results import Judged, Run
 
 _ERRORS = (
@@ -28,9 +29,9 @@ _ERRORS = (
     "ItemsFailed",
     "ClaimsFalse",
 )
-_FUNCTIONS = ("check", "claims", "judge", "load", "look", "open", "predict", "run")
 _PLACES = {
-    **dict.fromkeys(_FUNCTIONS, "foldwise.interface.api"),
+    **dict.fromkeys(("check", "claims", "judge", "look", "open", "report", "run"), "foldwise.interface.api"),
+    **dict.fromkeys(("app", "evaluate", "export", "load", "predict"), "foldwise.interface.models"),
     **dict.fromkeys(("Judged", "Run"), "foldwise.interface.results"),
     **dict.fromkeys(_ERRORS, "foldwise.errors"),
 }
@@ -44,13 +45,17 @@ __all__ = [
     "Run",
     "RunError",
     "SpecError",
+    "app",
     "check",
     "claims",
+    "evaluate",
+    "export",
     "judge",
     "load",
     "look",
     "open",
     "predict",
+    "report",
     "run",
 ]
 

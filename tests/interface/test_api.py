@@ -1,16 +1,69 @@
 """The Python API: a run from a dict in a script, in a function and in a notebook; what it prints, and what comes back."""
 
+import inspect
 import subprocess
 import sys
+import urllib.request
 import warnings
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import foldwise
+from foldwise.interface import cli
+from foldwise.judging.external.options import ScoreOptions
 from foldwise.pipeline import pipeline
+from foldwise.study.spec import Looking
 
+# Commands that have no function, and why.
+OF_THE_SHELL = {
+    "init": "it asks, and writes a file that is read and changed before it is run",
+    "plan": "for workers that are started by hand, by commands",
+    "work": "a worker is a process of its own",
+    "status": "of a run that others work on; run.verdict and run.failures say what came out",
+    "stop": "it ends processes and jobs that commands began",
+    "fit": "a dict of one configuration is a study",
+    "measure": "writes a page and files",
+    "doctor": "it looks at the machine from without",
+    "demo": "it prints a first meeting",
+}
+# What is called otherwise, as it is several, a value and no sign, or the run's own word.
+CALLED = {
+    "set_": "overrides",
+    "variant": "variants",
+    "on": "launcher",
+    "no_fetch": "fetch",
+    "author": "authors",
+    "files": "scores",
+    "folder": "images",
+}
+# Options of a command that its function has not, and why.
+LEFT_OUT = {
+    "phantom": "variants=['phantom']",
+    "quick": "variants=['quick']",
+    "open_": "whoever calls has the page, or its address",
+    "try_it": "formats=['try-it']",
+    ("run", "dry_run"): "a script is for a shell",
+    ("report", "serve"): "it waits for Ctrl-C",
+    ("report", "port"): "of --serve",
+    ("evaluate", "set_"): "labels, by keyword",
+    ("judge", "out"): "a Judged is kept as data and figures",
+    ("claims", "every"): "all findings are given",
+    ("claims", "out"): "findings are data",
+}
+ONLY_FROM_PYTHON = {
+    "progress": "a bar of the terminal",
+    "decoded": "the same",
+    "quiet": "commands speak",
+    "labels": "--set of evaluate",
+    ("check", "device"): "a check of the command is of this machine",
+    ("look", "options"): "all others by keyword",
+    ("judge", "options"): "of ScoreOptions",
+}
+COMMANDS = {command.__name__: command for command in cli.COMMANDS if command.__name__ not in OF_THE_SHELL}
 STUDY = {
     "study": "tiny",
     "data": {"phantom": {"kind": "gels", "images": 16, "size": 32}, "channels": "gray"},
@@ -21,12 +74,20 @@ STUDY = {
     "validate": {"folds": 2},
 }
 SCRIPT = f"""
+import urllib.request
 import foldwise
 STUDY = {STUDY!r}
 def compare():
     return foldwise.run(STUDY, workers=2)
+def give(run):
+    given = run.export(formats=["torchscript"], fold=1)
+    with run.app() as address:
+        return given, urllib.request.urlopen(address).status
 run = compare()
 print("board:", list(run.leaderboard.columns[:3]))
+given, status = give(run)
+print("gave:", sorted(path.name for path in given.folder.iterdir()), "page:", status)
+foldwise.app(run)  # and nobody stops it
 """
 
 
@@ -40,6 +101,46 @@ def test_everything_public_is_there_and_documented():
         assert getattr(foldwise, name).__doc__, name
     assert foldwise.__version__.count(".") >= 1
     assert issubclass(foldwise.SpecError, foldwise.FoldwiseError)
+
+
+def parameters(function):
+    return {name: row.default for name, row in inspect.signature(function).parameters.items()}
+
+
+def plain(default):
+    """A default, however it is spelled: a list or a tuple; --no-fetch or fetch=True."""
+    return list(default) or None if isinstance(default, list | tuple) else default
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_and_its_function_have_the_same_options(name):
+    command, function = parameters(COMMANDS[name]), parameters(getattr(foldwise, name))
+    if name == "judge":
+        function |= {field.name: field.default for field in fields(ScoreOptions)}
+    if name == "look":
+        function |= dict.fromkeys(
+            set(Looking.model_fields) - {"configurations"}
+        )  # a look by hand is of one fit
+    left = {key for key in command if key in LEFT_OUT or (name, key) in LEFT_OUT}
+    more = {key for key in function if key in ONLY_FROM_PYTHON or (name, key) in ONLY_FROM_PYTHON}
+    names = {key: CALLED.get(key, key) for key in command if key not in left}
+    assert set(names.values()) == set(function) - more
+    for key, other in names.items():
+        if key != "no_fetch" and command[key] is not inspect.Parameter.empty:
+            assert plain(command[key]) == plain(function[other]), key
+
+
+def test_every_command_has_a_function_or_a_reason_to_have_none():
+    commands = {command.__name__ for command in cli.COMMANDS}
+    assert set(OF_THE_SHELL) < commands
+    assert not set(OF_THE_SHELL) & set(foldwise.__all__)
+    used = {key for name, command in COMMANDS.items() for key in parameters(command)}
+    assert {key if isinstance(key, str) else key[1] for key in LEFT_OUT} | set(CALLED) <= used
+
+
+@pytest.mark.parametrize("name", ["predict", "evaluate", "load", "export", "app"])
+def test_a_method_of_a_run_is_the_function(name):
+    assert getattr(foldwise.Run, name) is getattr(foldwise, name)
 
 
 def test_a_study_may_be_a_dict_and_stands_in_the_run_folder_as_a_file(run):
@@ -167,19 +268,70 @@ def test_a_script_without_a_main_guard_runs_workers_of_its_own(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("board: ['configuration', 'model', 'estimate']") == 1
     assert "Report:" in done.stdout
+    files = ["MODEL_CARD.md", "export.json", "model.torchscript.pt"]
+    assert f"gave: {files} page: 200" in done.stdout
+    assert (tmp_path / "tiny-fold-1-export").is_dir()
+
+
+def test_a_page_from_python_is_served_until_it_is_stopped(run):
+    page = foldwise.app(run)
+    with urllib.request.urlopen(page.address, timeout=30) as answer:
+        assert b"<html" in answer.read()
+    assert page.address in page._repr_html_()
+    page.stop()
+    page.stop()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(page.address, timeout=5)
+    with run.app() as address:
+        assert address != page.address
+
+
+def test_predictions_from_python_warn_as_the_command_does(run, tmp_path):
+    image = np.zeros((32, 32), np.uint8)
+    Image.fromarray(image).save(tmp_path / "new.png")
+    seen = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        out = run.predict(
+            tmp_path / "new.png", tmp_path / "out", fold=1, flips=True, progress=lambda *n: seen.append(n)
+        )
+    assert (out / "predictions.csv").is_file()
+    assert seen[-1] == (1, 1)
+    assert any("less certain than 2 to 1" in str(each.message) for each in warned)
+
+
+def test_a_run_stands_for_its_folder(run):
+    assert foldwise.report(run).verdict == run.verdict
+    assert foldwise.open(run) == run
+    judged = foldwise.judge(run)
+    assert [row.name for row in judged.verdict.configurations] == [
+        row.name for row in run.verdict.configurations
+    ]
 
 
 def test_a_notebook_runs_a_study(tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
-    cells = ["import foldwise", f"run = foldwise.run({STUDY!r})", "run", "run.figure('leaderboard')"]
+    cells = [
+        "import foldwise",
+        f"run = foldwise.run({STUDY!r})",
+        "run",
+        "run.figure('leaderboard')",
+        "page = run.app()\npage",
+        "from urllib.request import urlopen\nurlopen(page.address).status",
+        "page.stop()",
+        "print(run.export(formats=['torchscript']))",
+    ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client = nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
         client.execute()
     printed = "".join(output.get("text", "") for output in book.cells[1].outputs)
-    shown = [output["data"]["text/html"] for cell in book.cells[2:] for output in cell.outputs]
+    shown = [output["data"]["text/html"] for cell in book.cells[2:5] for output in cell.outputs]
+    assert "http://127.0.0.1:" in shown[2]
+    assert book.cells[5].outputs[0]["data"]["text/plain"] == "200"
+    assert "labels agree" in book.cells[7].outputs[0]["text"]
     assert "Report:" in printed
     assert "<table" in shown[0]
     assert shown[1].startswith("<svg")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foldwise.errors import MissingExtra, RunError, SpecError
-from foldwise.interface import api, cli
+from foldwise.interface import api, cli, models
 from foldwise.learning.training import devices
 from foldwise.pipeline import pipeline
 from foldwise.runs.folder import RunFolder, write_json
@@ -83,7 +83,7 @@ def test_python_refuses_the_same(monkeypatch, tmp_path):
     with pytest.raises(RunError, match="there is no folder"):
         api.open(tmp_path / "none")
     with pytest.raises(RunError, match="there is no folder"):
-        api.predict(tmp_path / "none", tmp_path, out=tmp_path / "out")
+        models.predict(tmp_path / "none", tmp_path, out=tmp_path / "out")
 
 
 def raising(error):

@@ -59,6 +59,38 @@ def command(tmp_path, monkeypatch, capsys):
     return run
 
 
+def test_any_configuration_and_fold_leaves_with_its_own_score(run, command, tmp_path):
+    verdict = foldwise.open(run).verdict
+    other = next(row for row in verdict.configurations if row.id != verdict.answer.configuration)
+    code, said, error = command("export", run, "--format", "onnx", "--configuration", other.name)
+    assert code == 0, error
+    (out,) = tmp_path.glob("tiny-*-export")
+    assert f"export: {out.name} " in said
+    card, score = (out / "MODEL_CARD.md").read_text(), foldwise.load(run, configuration=other.name).score
+    assert f"**{plain(score)}.**" in card
+    assert plain(verdict.answer.sentence) in card
+    assert "It is 2 networks" in card
+    assert exporters.OnnxModel(out / "model.onnx", threads=1).about["score"] == score
+    exported = foldwise.export(run, tmp_path / "one", formats="onnx", configuration=other.id, fold=2)
+    card = (exported.folder / "MODEL_CARD.md").read_text()
+    assert f"{plain(other.name)}, fold 2 alone" in card.splitlines()[0]
+    assert "It is one network" in card
+    assert plain(foldwise.load(run, configuration=other.id, fold=2).score) in card
+    proof = exported.exported[0].comparison
+    assert proof.is_equal
+    assert str(exported).splitlines()[-1].startswith(f"export: {exported.folder}")
+
+
+def test_what_is_no_model_of_a_run_is_not_exported(run, tmp_path):
+    with pytest.raises(SpecError, match=r"no fold of .* is called '9'"):
+        foldwise.export(run, tmp_path / "out", fold=9)
+    with pytest.raises(SpecError, match="no configuration is called 'unett'"):
+        foldwise.export(run, tmp_path / "out", configuration="unett")
+    with pytest.raises(SpecError, match="handed over"):
+        foldwise.export(run / "winner", tmp_path / "out", fold=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_is_exported_with_proofs_a_card_and_a_record(run, command, tmp_path):
     code, said, error = command("export", run, *WHOSE, "--pixel-size", "0.5")
     assert code == 0, error

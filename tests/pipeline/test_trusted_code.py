@@ -12,7 +12,7 @@ from typed import foldwise
 
 from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import RunError
-from foldwise.interface import api
+from foldwise.interface import api, models
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import seal
 from foldwise.study.own_code import content_of
@@ -130,7 +130,7 @@ def test_the_python_api_says_it_by_an_argument(foreign, monkeypatch):
     root, own = foreign
     monkeypatch.chdir(root)
     with pytest.raises(RunError, match=OUTSIDE):
-        api.predict("runs/own", "new/images", out="out")
+        models.predict("runs/own", "new/images", out="out")
     with pytest.raises(RunError, match=OUTSIDE):
         api.open("runs/own").predict("new/images", "out")
     with pytest.raises(RunError, match=OUTSIDE):

@@ -61,6 +61,7 @@ def others(run):
     return next(row for row in run.verdict.configurations if row.id != winner)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # networks that have learned nothing are warned of
 @pytest.mark.parametrize(
     "choice", [{}, {"fold": 2}, {"flips": True}, {"configuration": True}, {"configuration": True, "fold": 1}]
 )

@@ -1,9 +1,12 @@
 """The public names: what the command line does, from a notebook or a script.
 
->>> import foldwise
->>> run = foldwise.run("study.yaml")        # doctest: +SKIP
->>> run.leaderboard                          # doctest: +SKIP
->>> run.predict("new_images/", "predictions/")  # doctest: +SKIP
+```python
+import foldwise
+
+run = foldwise.run("study.yaml")
+run.leaderboard
+run.predict("new_images", "predictions")
+```
 """
 
 from __future__ import annotations
@@ -27,10 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from foldwise.judging.claim_check.check import Checked
-    from foldwise.learning.on_arrays import Model
     from foldwise.pipeline.preparing import Prepared
 
-StudyLike = str | os.PathLike[str] | Mapping[str, Any]
+PathLike = str | os.PathLike[str]
+StudyLike = PathLike | Mapping[str, Any]
 
 
 def check(
@@ -64,6 +67,8 @@ def run(  # noqa: PLR0913 - each is an option of a run
     variants: Sequence[str] = (),
     fetch: bool = True,
     launcher: str = "local",
+    profile: Sequence[str] = (),
+    retry: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Check the study, do what is not done yet, judge and report; prints how far it is, the answer and its warnings.
@@ -79,6 +84,8 @@ def run(  # noqa: PLR0913 - each is an option of a run
         variants: names of variants of the study, in the order in which they are laid over it.
         fetch: whether to download a public data set that is not here.
         launcher: `local`; `slurm`, `kubernetes` or `ray`; or `inline`, in this process, where a debugger can stop.
+        profile: what a cluster is asked for, each ``key=value`` or a file.
+        retry: do failed items again.
         quiet: print nothing.
 
     Raises:
@@ -90,8 +97,10 @@ def run(  # noqa: PLR0913 - each is an option of a run
     from foldwise.pipeline.preparing import own_names_of
     from foldwise.study.reading import open_study
 
-    file = open_study(_study(study), overrides, variants, profile=(launcher, ()))
-    options = RunOptions(None if out is None else Path(out), workers, device, launcher, fetch=fetch)
+    file = open_study(_study(study), overrides, variants, profile=(launcher, tuple(profile)))
+    options = RunOptions(
+        None if out is None else Path(out), workers, device, launcher, retry=retry, fetch=fetch
+    )
     try:
         with nullcontext(Silent()) if quiet else Terminal() as observer:
             folder, _ = pipeline.run(file, options, observer)
@@ -110,7 +119,7 @@ def _study(study: StudyLike) -> Path | Mapping[str, Any]:
     return study if isinstance(study, Mapping) else Path(study)
 
 
-def open(path: str | Path, *, trust_code: bool = False) -> Run:
+def open(path: PathLike, *, trust_code: bool = False) -> Run:
     """A run folder that exists, whether its run is done or not.
 
     Args:
@@ -122,7 +131,7 @@ def open(path: str | Path, *, trust_code: bool = False) -> Run:
     return Run(RunFolder.open(Path(path)), trust_code)
 
 
-def judge(*scores: str | Path | pd.DataFrame, **options: Any) -> Judged:
+def judge(*scores: PathLike | pd.DataFrame, **options: Any) -> Judged:
     """The verdict on scores from elsewhere: tables, summaries of nnU-Net, run folders, or frames of pandas.
 
     Args:
@@ -151,7 +160,7 @@ def judge(*scores: str | Path | pd.DataFrame, **options: Any) -> Judged:
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for number, table in enumerate(scores, 1):
-            if isinstance(table, str | Path):
+            if isinstance(table, str | os.PathLike):
                 files.append(Path(table))
             else:
                 files.append(Path(folder) / f"scores-{number}.csv")
@@ -164,8 +173,32 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(map(str, filled.columns), row, strict=True)) for row in filled.itertuples(index=False)]
 
 
+def report(run: PathLike, *, figures: str | Path | None = None, tensorboard: str | Path | None = None) -> Run:
+    """Judge what is done so far, and write the report; for a run that was stopped, or that others work on.
+
+    Args:
+        run: a run, or its folder.
+        figures: a folder that gets every figure as SVG and every table as CSV.
+        tensorboard: a folder that gets event files for TensorBoard.
+    """
+    from foldwise.pipeline.pipeline import finish
+
+    folder = RunFolder.open(Path(run))
+    verdict = finish(folder)
+    if figures is not None:
+        from foldwise.reporting.figure_files import write_figures
+        from foldwise.reporting.report_data import gather
+
+        write_figures(gather(folder), Path(figures))
+    if tensorboard is not None:
+        from foldwise.learning.checkpoints.winner import write_events
+
+        write_events(folder, verdict.metric.name, verdict.configurations, Path(tensorboard))
+    return Run(folder, getattr(run, "trust_code", False))
+
+
 def claims(
-    report: str | Path | Run, text: str, *, metric: str | None = None, same: Mapping[str, str] | None = None
+    report: PathLike, text: str, *, metric: str | None = None, same: Mapping[str, str] | None = None
 ) -> Checked:
     """Which sentences of a text a verdict bears out: true, false, not supported, cannot check.
 
@@ -178,12 +211,11 @@ def claims(
     from foldwise.judging.claim_check.check import check
     from foldwise.judging.claim_check.table import open_report
 
-    path = report.folder.root if isinstance(report, Run) else Path(report)
-    return check(open_report(path, metric=metric), text, same=dict(same or {}))
+    return check(open_report(Path(report), metric=metric), text, same=dict(same or {}))
 
 
 def look(
-    run: str | Path,
+    run: PathLike,
     *,
     fit: str | None = None,
     device: str = "auto",
@@ -196,7 +228,7 @@ def look(
     The fit is trained once more from its seed. A look that was done already is not done again.
 
     Args:
-        run: a run folder with fits that are done.
+        run: a run with fits that are done, or its folder.
         fit: (the beginning of) the id of a fit; the winner's first fold unless stated.
         device: auto, cpu, cuda or mps, for settings that say auto.
         progress: called with what is being done.
@@ -215,74 +247,3 @@ def look(
     done = looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
     pipeline.finish(folder)
     return done
-
-
-def predict(  # noqa: PLR0913 - each is an option of the command
-    run: str | Path,
-    images: str | Path,
-    *,
-    out: str | Path,
-    device: str = "auto",
-    runtime: str = "auto",
-    configuration: str | None = None,
-    fold: int | None = None,
-    flips: bool = False,
-    pictures: bool = False,
-    submission: str | Path | None = None,
-    trust_code: bool = False,
-) -> Path:
-    """The winner of a run on new images: a CSV of probabilities, or masks and overlays; the folder of both.
-
-    Args:
-        run: a run folder, or the folder of a model that was handed over.
-        images: a folder of new images, or one image.
-        out: where the predictions go.
-        device: auto, cpu, cuda or mps.
-        runtime: auto, torch or onnxruntime.
-        configuration: of the run, by its name or (the beginning of) its id; the winner by default.
-        fold: the network of this fold alone, from 1; the mean of all by default.
-        flips: take the mean over the image and its mirror images.
-        pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
-        submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
-        trust_code: whether own code that the folder names may be run.
-    """
-    from foldwise.pipeline import hand_over
-
-    table = Path(submission) if submission is not None else None
-    how: dict[str, Any] = {
-        "runtime": runtime,
-        "flips": flips,
-        "pictures": pictures,
-        "submission": table,
-        "trust_code": trust_code,
-    }
-    choice = hand_over.ModelChoice(configuration, fold)
-    hand_over.predict(Path(run), Path(images), Path(out), choice, device=device, **how)
-    return Path(out)
-
-
-def load(
-    run: str | Path | Run,
-    *,
-    configuration: str | None = None,
-    fold: int | None = None,
-    flips: bool = False,
-    device: str = "auto",
-    runtime: str = "auto",
-    trust_code: bool = False,
-) -> Model:
-    """A trained model: called with an array, or a list of them, it gives labels or masks, and probabilities.
-
-    The numbers are those of `predict`, whose arguments these are.
-
-    >>> model = foldwise.load("runs/cells")      # doctest: +SKIP
-    >>> model(image).probabilities               # doctest: +SKIP
-    """
-    from foldwise.pipeline import hand_over
-
-    if isinstance(run, Run):
-        path, trust_code = run.folder.root, trust_code or run.trust_code
-    else:
-        path = Path(run)
-    choice = hand_over.ModelChoice(configuration, fold)
-    return hand_over.load(path, choice, device=device, runtime=runtime, flips=flips, trust_code=trust_code)

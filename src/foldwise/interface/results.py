@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldwise.errors import RunError, SpecError
+from foldwise.interface import models
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.judging.verdict_configurations import (
     ConfigurationResult,
@@ -21,7 +22,6 @@ from foldwise.text import in_shell, some
 if TYPE_CHECKING:
     import pandas as pd
 
-    from foldwise.pipeline.evaluating import Evaluation
     from foldwise.reporting.report_data import ReportData
 
 NUM_SHOWN = 8  # columns beside names and factors that a notebook shows
@@ -152,7 +152,9 @@ class Judged(Displayed):
 
 @dataclass(frozen=True)
 class Run(Displayed):
-    """A run folder and what it says.
+    """A run folder and what it says; wherever a folder is asked for, it stands for its own.
+
+    `predict`, `evaluate`, `load`, `export` and `app` are the functions of these names, for this run.
 
     Attributes:
         trust_code: whether own code that it names may be run; so it is after `run`, whose study named it.
@@ -190,39 +192,17 @@ class Run(Displayed):
         """The HTML report."""
         return self.folder.report
 
-    def predict(
-        self, images: str | Path, out: str | Path, *, device: str = "auto", pictures: bool = False
-    ) -> Path:
-        """Predict new images with the winner; the folder of the predictions."""
-        from foldwise.pipeline import hand_over
+    # The functions themselves, so that a method has every option of its function, and of its command.
+    predict, evaluate, load, export, app = (
+        models.predict,
+        models.evaluate,
+        models.load,
+        models.export,
+        models.app,
+    )
 
-        how: dict[str, Any] = {"device": device, "pictures": pictures, "trust_code": self.trust_code}
-        hand_over.predict(self.folder.root, Path(images), Path(out), **how)
-        return Path(out)
-
-    def evaluate(
-        self,
-        images: str | Path,
-        out: str | Path | None = None,
-        *,
-        configuration: str | None = None,
-        device: str = "auto",
-        **labels: Any,
-    ) -> Evaluation:
-        """Scores with intervals on a labelled folder of another source, and its worst images.
-
-        Args:
-            images: the folder, laid out in any way that a study reads.
-            out: gets the page, the scores as JSON and a row per image; ``<run>-on-<folder>`` by default.
-            configuration: by name or id; the winner by default.
-            labels: where its labels are, as in ``data.external``, such as ``masks="labels"``.
-        """
-        from foldwise.pipeline import evaluating
-
-        root, folder = self.folder.root, Path(images)
-        to = Path(out) if out is not None else Path(f"{root.resolve().name}-on-{folder.resolve().name}")
-        how: dict[str, Any] = {"configuration": configuration, "labels": labels, "device": device}
-        return evaluating.evaluate(root, folder, to, trust_code=self.trust_code, **how)
+    def __fspath__(self) -> str:
+        return str(self.folder.root)
 
     def _data(self) -> ReportData:
         from foldwise.reporting.report_data import gather

@@ -1,4 +1,4 @@
-"""Options of every command that takes a study, or makes one of a single model."""
+"""Options of every command that takes a study, makes one of a single model, or takes a trained model."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ Phantom = Annotated[bool, typer.Option("--phantom", help="--variant phantom, lai
 Quick = Annotated[bool, typer.Option("--quick", help="--variant quick, laid over it last.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<study>")]
 NoFetch = Annotated[bool, typer.Option("--no-fetch", help="Download no data set.")]
+Model = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a model handed over by fit.")]
+Configuration = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of the run, by name or id. [default: the winner]", show_default=False),
+]
+Fold = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="The network of this fold alone, from 1. [default: all]", show_default=False
+    ),
+]
 # Of the fields of a single model.
 HELP = {
     "data": "The folder of the images, as a study file names it.",

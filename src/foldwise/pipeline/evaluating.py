@@ -67,13 +67,13 @@ class Evaluation:
         return self.folder / PAGE
 
     def __str__(self) -> str:
-        return self.section.sentence
+        return "\n".join((self.section.sentence, *self.notes))
 
 
 def evaluate(
     run: Path,
     images: Path,
-    out: Path,
+    out: Path | None = None,
     *,
     configuration: str | None = None,
     labels: Mapping[str, Any] | None = None,
@@ -86,6 +86,7 @@ def evaluate(
         run: a run folder.
         images: the labelled images, laid out in any way that a study reads.
         out: gets the page, the scores as JSON and a row per image; an earlier evaluation in it is replaced.
+            ``<run>-on-<folder>`` where None.
         configuration: by name or id; the winner by default.
         labels: keys of `data.external`, where the layout does not say everything.
         device: auto, cpu, cuda or mps.
@@ -97,6 +98,7 @@ def evaluate(
         DataError: the images cannot be read, or do not go with the study, or some are in it.
     """
     refuse_device(device)
+    out = out or Path(f"{run.resolve().name}-on-{images.resolve().name}")
     model = _model_for(run, out, configuration)
     folder = RunFolder.open(run)
     record = read_json(model / "model.json")

@@ -1,11 +1,12 @@
-"""`foldwise export`: the winner in forms that other programs run, each proven on real images, with a model card."""
+"""`foldwise export`: a model in forms that other programs run, each proven on real images, with a model card."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ import numpy as np
 from foldwise.errors import MissingExtra, RunError, SpecError, choose
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.learning.checkpoints.winner import MODEL, digest_of_networks
+from foldwise.learning.export.proof import in_batches
 from foldwise.learning.export.weights_licence import WeightsLicence, weights_licence
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, find_metric
-from foldwise.pipeline.hand_over import own_code_of, winner_of
+from foldwise.pipeline.hand_over import ModelChoice, chosen, model_of, own_code_of
 from foldwise.pipeline.mending import packed_of
 from foldwise.pipeline.model_card import CardFacts, model_card
 from foldwise.runs.folder import RunFolder, read_json
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from foldwise.learning.runtimes import TorchRuntime
 
 RECORD, CARD = "export.json", "MODEL_CARD.md"
-MAX_IMAGES, MAX_PX = 24, 2**21  # of a proof: as many images, or at least two, as have so many pixels together
+MAX_IMAGES = 24  # of a proof
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class ExportOptions:
 
     Attributes:
         formats: rows of `EXPORTERS`; all that can be written where none is stated.
+        choice: which model of the run.
         images: a folder of images to prove the formats on; the test images of the run where None.
         authors, licence: of the model.
         pixel_um: the side of a pixel of the training images.
@@ -48,6 +51,7 @@ class ExportOptions:
     """
 
     formats: tuple[str, ...] = ()
+    choice: ModelChoice = field(default_factory=ModelChoice)
     images: Path | None = None
     authors: tuple[str, ...] = ()
     licence: str | None = None
@@ -64,34 +68,67 @@ class Export:
     exported: tuple[Exported, ...]
     left_out: dict[str, str]
     warnings: tuple[str, ...]
+    examples: int = 0
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """In a sentence each, which files were not written, and why."""
+        return tuple(f"{each.file} was not written: {each.refusal}" for each in self.exported if each.refusal)
+
+    def sentences(self) -> Iterator[str]:
+        """What was written and how it was proven, what was left out, and what others will see of the images."""
+        proven = [each for each in self.exported if not each.refusal]
+        for each in proven:
+            if each.comparison is not None:
+                sizes = "" if each.any_size else "; for images of the training size only"
+                yield f"{each.file}: {each.comparison.sentence()}{sizes}"
+        yield from (f"{name} is left out: {why}" for name, why in self.left_out.items())
+        formats = {each.format for each in proven}
+        if "bioimageio" in formats:
+            yield "bioimageio.zip shows two images of the study: its cover and its test tensor."
+        if "try-it" in formats and self.examples:
+            yield "try-it.html shows images of the study to whoever gets it, as its examples."
+        yield f"export: {self.folder} (read {CARD} before you pass it on)"
+
+    def __str__(self) -> str:
+        return "\n".join((*self.refused, *self.warnings, *self.sentences()))
 
 
 def export(
     run: Path,
-    out: Path,
+    out: Path | None = None,
     options: ExportOptions = ExportOptions(),
     *,
     trust_code: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Export:
-    """Write the winner of a run, or one that was handed over, into `out`, whole or not at all.
+    """Write a model of a run, or one that was handed over, into `out`, whole or not at all.
 
     Args:
-        out: a folder that is not there yet, is empty, or holds an earlier export, which is replaced.
+        out: a folder that is not there yet, is empty, or holds an earlier export, which is replaced. ``<run>-export``
+            where None, with the names of the configuration and the fold that are stated.
         trust_code: whether own code that the folder names may be run.
         say: is given what is being done.
 
     Raises:
         SpecError: a format does not exist, lacks an author or a licence, or `out` holds something else.
         MissingExtra: a package that a format needs is not installed.
-        RunError: there is no winner; there are no images for the proof; or a format that was asked for cannot be written,
+        RunError: there is no such model; there are no images for the proof; or a format that was asked for cannot be written,
             or differs from what foldwise says.
     """
-    winner = winner_of(run)
+    winner = model_of(run, options.choice)
     folder = None if winner == run else RunFolder.open(run)
+    out = out or _beside(run, options.choice)
     _refuse_to_replace(out)
     with own_code_of(winner, trust_code):
         return _export(winner, folder, out, options, say)
+
+
+def _beside(run: Path, choice: ModelChoice) -> Path:
+    """A folder here of a name that tells the models of a run apart: ``cells-unet-fold-2-export``."""
+    fold = "" if choice.fold is None else f"fold-{choice.fold}"
+    words = (re.sub(r"[^\w.=]+", "-", word).strip("-.") for word in (choice.configuration or "", fold))
+    return Path("-".join([run.resolve().name, *filter(None, words), "export"]))
 
 
 def _refuse_to_replace(out: Path) -> None:
@@ -132,7 +169,7 @@ def _export(
         with suppress(OSError):  # the folder of somebody else
             keep_graph(winner, out / EXPORTERS["onnx"].file)
     cautions = [weights.caution, str(facts.model.get("caution") or "")]
-    return Export(out, tuple(exported), left_out, tuple(filter(None, cautions)))
+    return Export(out, tuple(exported), left_out, tuple(filter(None, cautions)), options.examples)
 
 
 def card_facts(
@@ -146,6 +183,9 @@ def card_facts(
         return CardFacts(about["study"], model, about, None, [], {}, weights, **stated)
     verdict = read_verdict(folder.verdict) if folder.verdict.is_file() else None
     title = verdict.title if verdict is not None and verdict.title else about["study"]
+    if verdict is not None and options.choice != ModelChoice():
+        title += f": {chosen(verdict, options.choice.configuration).name}"
+        title += "" if options.choice.fold is None else f", fold {options.choice.fold} alone"
     cases, audit = read_table(folder.cases), read_json(folder.audit)
     return CardFacts(title, model, about, verdict, cases, audit, weights, **stated)
 
@@ -169,7 +209,7 @@ def _handover(
         metric=_metric(loaded.model.task, facts.verdict),
         about=facts.about,
         title=facts.title,
-        description=f"{loaded.model.task.replace('_', ' ')}: {classes}. {facts.about['answer']}",
+        description=f"{loaded.model.task.replace('_', ' ')}: {classes}. {facts.about['answer'] or facts.about['score']}",
         card=model_card(facts),
         authors=options.authors,
         licence=options.licence,
@@ -203,6 +243,7 @@ def _about(
         "study": str(study),
         "study_digest": str(environment.get("study_digest", "not known")),
         "answer": str((model.get("answer") or {}).get("sentence", "")),
+        "score": str(model.get("score") or ""),
         "task": saved.task,
         "classes": json.dumps(saved.classes, ensure_ascii=False),
         "thresholds": json.dumps(limits),
@@ -260,7 +301,7 @@ def _proof_images(
     if images is not None:
         from foldwise.learning.model_inputs import some_fed
 
-        return _in_batches([(image, None) for image in some_fed(loaded, images, MAX_IMAGES)])
+        return in_batches([(image, None) for image in some_fed(loaded, images, MAX_IMAGES)])
     if folder is None:
         what = "the model came without its run, so there are no images to prove the formats on"
         raise RunError(what, cure="Name a folder of images like those it was trained on, with --images.")
@@ -272,24 +313,9 @@ def _proof_images(
         np.unique(np.linspace(0, len(tested) - 1, min(MAX_IMAGES, len(tested))).round().astype(int))
     ]
     segments = loaded.model.task.endswith("segmentation")
-    return _in_batches(
+    return in_batches(
         [
             (packed.image(case), packed.target(case) if segments else packed.labels[case])
             for case in map(int, chosen)
         ]
     )
-
-
-def _in_batches(pairs: Sequence[tuple[np.ndarray, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    by_shape: dict[tuple[int, ...], list[tuple[np.ndarray, Any]]] = {}
-    pixels = 0
-    for number, (image, target) in enumerate(pairs):
-        pixels += image.shape[1] * image.shape[2]
-        if number >= 2 and pixels > MAX_PX:
-            break
-        by_shape.setdefault(image.shape, []).append((image, target))
-    batches = [np.stack([image for image, _ in part]) for part in by_shape.values()]
-    labelled = all(target is not None for _, target in pairs)
-    return batches, [
-        np.stack([target for _, target in part]) for part in by_shape.values()
-    ] if labelled else []

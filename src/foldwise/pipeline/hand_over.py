@@ -227,7 +227,7 @@ def model_of(run: Path, choice: ModelChoice) -> Path:
     winner_of(run)  # says what to do while nothing is judged
     folder = RunFolder.open(run)
     verdict = read_verdict(folder.verdict)
-    row = _chosen(verdict, choice.configuration)
+    row = chosen(verdict, choice.configuration)
     folds = {score.fold + 1 for score in row.folds if score.repeat == 0}
     if choice.fold is not None and choice.fold not in folds:
         raise unknown(str(choice.fold), map(str, folds), f"fold of {row.name}", where="--fold")
@@ -241,7 +241,7 @@ def model_of(run: Path, choice: ModelChoice) -> Path:
     return out
 
 
-def _chosen(verdict: Verdict, name: str | None) -> ConfigurationResult:
+def chosen(verdict: Verdict, name: str | None) -> ConfigurationResult:
     """The configuration of that name or id, or whose id begins so; the winner where none is named."""
     rows, answer = verdict.configurations, verdict.answer
     if name is None:

@@ -64,7 +64,7 @@ def model_card(facts: CardFacts, exported: Sequence[Exported] = ()) -> str:
     """Markdown, with the proofs of the `exported` formats; what is not known is said to be so."""
     parts = [
         [f"# {plain(facts.title)}", "", *_what(facts.model, facts.about)],
-        ["## How well it does", "", *_score(facts.model.get("answer"), facts.verdict)],
+        ["## How well it does", "", *_score(facts.model, facts.verdict)],
         ["## What it was made of", "", *_data(facts)],
         ["## Weights it began with", "", *_weights(facts.weights)],
         ["## What it must not be used for", "", *_limits(facts.model, facts.verdict)],
@@ -107,15 +107,22 @@ def _named(model: Mapping[str, Any]) -> str:
     return f"{model['name']} ({options})" if options else str(model["name"])
 
 
-def _score(answer: Mapping[str, Any] | None, verdict: Verdict | None) -> Iterator[str]:
-    if answer is None:
+def _score(model: Mapping[str, Any], verdict: Verdict | None) -> Iterator[str]:
+    answer, score = model.get("answer"), model.get("score")
+    if answer is None and score is None:
         yield "Not known: the model came without a verdict."
         return
-    if verdict is not None and verdict.answer is not None:
+    if answer is None:  # another one than the winner, or one fold of it
+        yield f"**{plain(score)}.**"
+        yield ""
+        answer = verdict.answer.model_dump() if verdict is not None and verdict.answer else {"sentence": ""}
+        yield "This model was chosen by its name, and not by the study, whose answer is:"
+        yield ""
+    elif verdict is not None and verdict.answer is not None:
         confidence = f"{100 * (1 - verdict.alpha):g} %"
         title = in_text(verdict.metric.title)
-        score = with_interval(verdict.answer, confidence)
-        yield f"**{plain(title[:1].upper() + title[1:])}: {plain(score)}**, on test images that its networks did not see."
+        reached = with_interval(verdict.answer, confidence)
+        yield f"**{plain(title[:1].upper() + title[1:])}: {plain(reached)}**, on test images that its networks did not see."
         yield ""
     yield plain(answer["sentence"])
     if verdict is None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import webbrowser
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from foldwise.interface.study_options import Model
 from foldwise.interface.terminal import Device, TrustCode, console
 
-Model = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a model handed over by fit.")]
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="[default: a free one]", show_default=False)]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from foldwise.errors import SpecError
+from foldwise.interface.study_options import Configuration
 from foldwise.interface.terminal import SIGNS, Device, RunPath, TrustCode, console, say_message
 
 Labelled = Annotated[
@@ -15,9 +16,6 @@ Labelled = Annotated[
 ]
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where the page goes.", show_default="<RUN>-on-<FOLDER>")
-]
-Configuration = Annotated[
-    str | None, typer.Option(metavar="NAME", help="By name or id. [default: the winner]", show_default=False)
 ]
 Set = Annotated[
     list[str],
@@ -48,9 +46,8 @@ def evaluate(
                 f"{text!r} is no KEY=VALUE", where="--set", cure="For example: --set masks=labels"
             )
         labels[key] = parse_value(value, where=f"--set {text}")
-    to = out or Path(f"{run.resolve().name}-on-{folder.resolve().name}")
     evaluated = evaluating.evaluate(
-        run, folder, to, configuration=configuration, labels=labels, device=device, trust_code=trust_code
+        run, folder, out, configuration=configuration, labels=labels, device=device, trust_code=trust_code
     )
     console().print(evaluated.section.sentence, markup=False, highlight=False)
     for note in evaluated.notes:

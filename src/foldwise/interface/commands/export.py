@@ -1,4 +1,4 @@
-"""`foldwise export`: the winner for other programs, each format proven on real images."""
+"""`foldwise export`: the winner, or another model of a run, for other programs; each format proven on real images."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from foldwise.interface.study_options import Configuration, Fold, Model
 from foldwise.interface.terminal import SIGNS, TrustCode, console, say_message
 
-Model = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a model handed over by fit.")]
 Formats = Annotated[
     list[str],
     typer.Option(
@@ -46,6 +46,8 @@ def export(  # noqa: PLR0913 - each is an option
     run: Model,
     formats: Formats = [],  # noqa: B006 - typer wants the default value itself
     out: Out = None,
+    configuration: Configuration = None,
+    fold: Fold = None,
     images: Images = None,
     author: Authors = [],  # noqa: B006
     licence: Licence = None,
@@ -55,36 +57,16 @@ def export(  # noqa: PLR0913 - each is an option
     examples: Examples = 0,
     trust_code: TrustCode = False,
 ) -> None:
-    """The winner for other programs: ONNX and a script, TorchScript, a BioImage.IO package, a page to try it; each proven, with a model card."""
-    from foldwise.pipeline import exporting
+    """The winner, or another model, for other programs: ONNX and a script, TorchScript, a BioImage.IO package, a page to try it; each proven, with a model card."""
+    from foldwise.pipeline import exporting, hand_over
 
-    folder = out if out is not None else Path(f"{run.resolve().name}-export")
-    formats = [*formats, *(["try-it"] if try_it else [])]
+    choice = hand_over.ModelChoice(configuration, fold)
+    names = (*formats, *(["try-it"] if try_it else []))
     options = exporting.ExportOptions(
-        tuple(formats), images, tuple(author), licence, pixel_size, ort_web, examples
+        names, choice, images, tuple(author), licence, pixel_size, ort_web, examples
     )
-    export_ = exporting.export(run, folder, options, trust_code=trust_code)
-    for each in export_.exported:
-        if each.refusal:
-            say_message(
-                console(),
-                SIGNS["warning"],
-                f"{each.file} was not written: {each.refusal}",
-                code="",
-                cure=None,
-            )
-        elif each.comparison is not None:
-            sizes = "" if each.any_size else "; for images of the training size only"
-            console().print(
-                f"{each.file}: {each.comparison.sentence()}{sizes}", markup=False, highlight=False
-            )
-    for name, why in export_.left_out.items():
-        console().print(f"{name} is left out: {why}", markup=False, highlight=False)
-    for warning in export_.warnings:
+    exported = exporting.export(run, out, options, trust_code=trust_code)
+    for warning in (*exported.refused, *exported.warnings):
         say_message(console(), SIGNS["warning"], warning, code="", cure=None)
-    written = {each.format for each in export_.exported if not each.refusal}
-    if "bioimageio" in written:
-        print("bioimageio.zip shows two images of the study: its cover and its test tensor.")
-    if "try-it" in written and examples:
-        print("try-it.html shows images of the study to whoever gets it, as --examples asks.")
-    print(f"export: {export_.folder} (read MODEL_CARD.md before you pass it on)")
+    for sentence in exported.sentences():
+        console().print(sentence, markup=False, highlight=False)

@@ -12,6 +12,7 @@ import typer
 
 from foldwise.errors import SpecError
 from foldwise.interface.observer import say_answer
+from foldwise.interface.study_options import Configuration, Fold, Model
 from foldwise.interface.terminal import SIGNS, Device, PredictingBar, RunPath, TrustCode, console, say_message
 from foldwise.text import count
 
@@ -29,22 +30,11 @@ Serve = Annotated[
 Port = Annotated[
     int, typer.Option(min=0, max=65535, help="Of --serve. [default: a free one]", show_default=False)
 ]
-Model = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a model handed over by fit.")]
 Images = Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")]
 Out = Annotated[Path, typer.Option(help="Where the predictions go.")]
 Pictures = Annotated[bool, typer.Option("--pictures", help="Also a page and a PNG to look at.")]
 Runtime = Annotated[
     str, typer.Option(metavar="NAME", help="auto, torch or onnxruntime, which is faster on a processor.")
-]
-Configuration = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Of the run, by name or id. [default: the winner]", show_default=False),
-]
-Fold = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="The network of this fold alone, from 1. [default: all]", show_default=False
-    ),
 ]
 Flips = Annotated[bool, typer.Option("--flips", help="Mean over the image and its mirror images.")]
 Submission = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ Predictor = Callable[
 # another order; an operation that is left out or done otherwise shows as 1e-3 and more, but as less where a network is
 # undecided everywhere: so it is also a share of all that the probabilities range over.
 MAX_DIFFERENCE, MAX_OF_SPAN, LEAST = 1e-4, 0.01, 1e-6
+MAX_PX = 2**21  # of all images together, beside the first two
 MIN_AGREEMENT = 0.9999  # of labels: on the border between two, the last digit decides
 
 
@@ -75,3 +77,18 @@ def of_other_sizes(images_NCHW: np.ndarray) -> list[np.ndarray]:
         np.ascontiguousarray(first[:, :, : max(height - 3, 1), : max(width - 5, 1)]),
         np.ascontiguousarray(larger),
     ]
+
+
+def in_batches(pairs: Sequence[tuple[np.ndarray, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images (C, H, W) and their truth in batches of one size, as many as are compared; no truth where any is None."""
+    by_shape: dict[tuple[int, ...], list[tuple[np.ndarray, Any]]] = {}
+    pixels = 0
+    for number, (image, target) in enumerate(pairs):
+        pixels += image.shape[1] * image.shape[2]
+        if number >= 2 and pixels > MAX_PX:
+            break
+        by_shape.setdefault(image.shape, []).append((image, target))
+    batches = [np.stack([image for image, _ in part]) for part in by_shape.values()]
+    if any(target is None for _, target in pairs):
+        return batches, []
+    return batches, [np.stack([target for _, target in part]) for part in by_shape.values()]
