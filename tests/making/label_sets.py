@@ -143,10 +143,23 @@ def write_runs(root: Path, names: list[str]) -> None:
     (root / "train.csv").write_text(text.getvalue())
 
 
+def write_yolo(root: Path, names: list[str]) -> None:
+    (root / "labels").mkdir()
+    (root / "data.yaml").write_text("nc: 2\nnames: [triangle, square]\n")
+    cut = [*SQUARE, SQUARE[0], *HOLE, HOLE[0]]
+    lines = [
+        f"{k} " + " ".join(f"{x / SIZE[1]:.9f} {y / SIZE[0]:.9f}" for x, y in corners)
+        for k, corners in ((1, cut), (0, TRIANGLE))
+    ]
+    for name in names:
+        (root / "labels" / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+
 WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
     "COCO": write_coco,
     "LabelMe": write_labelme,
     "GeoJSON": write_geojson,
     "ImageJ ROI": write_rois,
     "run-length": write_runs,
+    "YOLO": write_yolo,
 }

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 NUM_LOOKED_AT = 40  # images, spread evenly, whose sizes and channels decide
 MOST_QUESTIONS = 20
+TURNS = ("data.decoding.", "data.run_order=")  # keys of answers that turn, invert or drop pixels
 # Folds, repeats and the share of the epochs, from what decides best to what is quickest.
 EFFORTS = ((5, 3, 1.0), (5, 1, 1.0), (5, 1, 0.5), (3, 1, 0.5), (3, 1, 0.25))
 HEAD = """\
@@ -68,9 +69,7 @@ def first(question: Question) -> str | None:
 
     None too where an answer turns, inverts or drops pixels: what was meant, only the owner of the images knows.
     """
-    if question.severity != "error" or any(
-        choice.startswith("data.decoding.") for choice in question.choices
-    ):
+    if question.severity != "error" or any(choice.startswith(TURNS) for choice in question.choices):
         return safest(question)
     return next(iter(question.choices), None)
 

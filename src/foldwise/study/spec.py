@@ -102,6 +102,7 @@ class DataSpec(Node):
     classes: tuple[str, ...] | None = None
     mask_values: dict[str, str] | None = None
     ignore_value: ranges.MaskValue | None = None
+    run_order: Literal["auto", "columns", "rows"] = "auto"
     slices_per_group: ranges.Slices | None = None
     flagged: Literal["keep", "leave_out"] = "keep"
     decoding: Decoding = AS_SHOWN

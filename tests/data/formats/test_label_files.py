@@ -95,6 +95,8 @@ def test_a_change_of_the_labels_is_a_change_of_the_masks(tmp_path, kind):
     if kind == "COCO":
         square = {"image_id": 0, "category_id": 7, "segmentation": [np.ravel(SQUARE).tolist()]}
         write_coco(tmp_path, ["a0", "a1", "a2"], annotations=[square])
+    elif kind == "YOLO":  # names stand in a file of their own
+        (tmp_path / "data.yaml").write_text("names: {0: square, 1: triangle}")
     elif kind != "ImageJ ROI":
         file = label_file(tmp_path, kind)
         file.write_bytes(file.read_bytes().replace(b"triangle", b"square"))
@@ -268,3 +270,159 @@ def test_label_images_of_cellpose_and_stardist_are_one_class_where_the_study_say
     dataset = read(tmp_path, mask_values={"0": "background", "other": "cell"})
     assert dataset.classes == ("background", "cell")
     assert picture(0).ndim == 2
+
+
+# ---- given splits
+
+
+def divided(root, kind, parts=("train", "valid", "test")):
+    """A folder for each part, with images, or images/, and labels as programs export them."""
+    for part in parts:
+        names = images(root / part / "images")
+        WRITERS[kind](root / part, names)
+    return root
+
+
+def flat(root, kind):
+    """The same with all of a part directly in its folder, as Roboflow exports COCO."""
+    for part in divided(root, kind).iterdir():
+        for file in [path for path in part.rglob("*") if path.is_file()]:
+            file.rename(part / file.name)
+        for folder in [path for path in part.iterdir() if path.is_dir()]:
+            folder.rmdir()
+    return root
+
+
+@pytest.mark.parametrize("lay_out", [divided, flat])
+def test_labels_in_the_folders_of_a_split_are_asked_about_and_read(tmp_path, kind, lay_out):
+    root = lay_out(tmp_path / "set", kind)
+    with pytest.raises(DataError, match="the folders train, valid, test are the parts of a split") as caught:
+        read(root)
+    assert caught.value.choices[0] == "validate.split=folders"
+    dataset = read_dataset(DataSpec(path=str(root)), base=root, split="folders")
+    assert [case.part for case in dataset.cases] == ["train"] * 3 + ["validation"] * 3 + ["test"] * 3
+    assert len(dataset.classes) == 3
+    packed_set = pack(dataset, DataSpec(path=str(root)))
+    for k in range(9):
+        np.testing.assert_array_equal(packed_set.target(k), truth())
+    about = "\n".join(dataset.statements)
+    assert "18 objects of 9 images were drawn as masks from " in about
+    assert "train/" in about
+    pooled = read_dataset(DataSpec(path=str(root)), base=root, split="pooled_folders")
+    assert {case.part for case in pooled.cases} == {None}
+    assert len(pooled.cases) == 9
+
+
+def test_parts_may_be_links_to_elsewhere(tmp_path):
+    root, far = tmp_path / "set", tmp_path / "far/away"
+    divided(far, "COCO")
+    root.mkdir()
+    for part in far.iterdir():
+        (root / part.name).symlink_to(part, target_is_directory=True)
+    dataset = read_dataset(DataSpec(path=str(root)), base=root, split="folders")
+    np.testing.assert_array_equal(pack(dataset, DataSpec(path=str(root))).target(4), truth())
+
+
+def test_one_file_for_each_part_may_lie_beside_the_parts(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    for part in ("train", "val", "test"):
+        images(tmp_path / part)
+        write_coco(tmp_path, ["a0", "a1", "a2"])
+        (tmp_path / "annotations.json").rename(tmp_path / f"annotations/instances_{part}2017.json")
+    dataset = read_dataset(DataSpec(path=str(tmp_path)), base=tmp_path, split="folders")
+    assert any("annotations/instances_val2017.json" in line for line in dataset.statements)
+    np.testing.assert_array_equal(pack(dataset, DataSpec(path=str(tmp_path))).target(8), truth())
+
+
+def test_a_part_without_labels_is_named(tmp_path):
+    root = divided(tmp_path, "COCO")
+    (root / "valid/annotations.json").unlink()
+    with pytest.raises(DataError, match="no labels are in valid/, and the other parts have some"):
+        read_dataset(DataSpec(path=str(root)), base=root, split="folders")
+
+
+# ---- YOLO
+
+
+def test_yolo_files_without_a_polygon_are_background_and_boxes_are_not_taken_for_objects(tmp_path):
+    WRITERS["YOLO"](tmp_path, images(tmp_path / "images"))
+    (tmp_path / "labels/a0.txt").write_text("")
+    (tmp_path / "labels/a1.txt").write_text("1 0.5 0.5 0.2 0.2\n")
+    about = "\n".join(read(tmp_path).statements)
+    assert "2 images without objects" in about
+    assert "1 label without an area" in about
+    (tmp_path / "labels/a2.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    assert "the labels are boxes, points or lines (2), none of which has an outline" in refused(tmp_path)
+    (tmp_path / "labels/a2.txt").write_text("7 0.1 0.1 0.2 0.2 0.3 0.1\n")
+    assert "there is no name for class 7" in refused(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    assert read(tmp_path).classes == ("background", "class 7")
+
+
+# ---- the order of runs
+
+
+def disc(size, centre, radius):
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < radius**2
+
+
+def run_table(root, size, *, by_rows, column="EncodedPixels", radius=5, seen=True):
+    """Images with a disc each, bright where it is seen, and a table of its runs in one of the orders."""
+    (root / "images").mkdir(exist_ok=True)
+    rows = [f"ImageId,{column}"]
+    for k in range(4):
+        mask = disc(size, (8 + 3 * k, 20 - 2 * k), radius)
+        image = np.random.default_rng(k).integers(0, 60, size) + 120 * (mask & seen)
+        Image.fromarray(image.astype(np.uint8)).save(root / f"images/a{k}.png")
+        cells = " ".join(f"{start + 1} {length}" for start, length in runs(mask.T if by_rows else mask))
+        rows.append(f"a{k}.png,{cells}")
+    (root / "train.csv").write_text("\n".join(rows) + "\n")
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+@pytest.mark.parametrize("radius", [2, 6])
+def test_torn_objects_tell_the_order_of_runs_where_images_are_not_square(tmp_path, by_rows, radius):
+    run_table(tmp_path, (30, 44), by_rows=by_rows, column="annotation", radius=radius)
+    dataset = read(tmp_path)
+    target = pack(dataset, DataSpec(path=str(tmp_path))).target(1)
+    np.testing.assert_array_equal(target == 1, disc((30, 44), (11, 18), radius))
+    where = "along the rows" if by_rows else "down the columns"
+    assert any(f"Runs of pixels count {where} (in the other order" in line for line in dataset.statements)
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_of_square_images_the_order_is_asked_and_what_is_seen_comes_first(tmp_path, by_rows):
+    run_table(tmp_path, (40, 40), by_rows=by_rows)
+    with pytest.raises(DataError, match="the shapes of objects do not tell") as caught:
+        read(tmp_path)
+    order = "rows" if by_rows else "columns"
+    assert caught.value.choices[0] == f"data.run_order={order}"
+    dataset = read(tmp_path, run_order=order)
+    target = pack(dataset, DataSpec(path=str(tmp_path))).target(1)
+    np.testing.assert_array_equal(target == 1, disc((40, 40), (11, 18), 5))
+    assert f"({'as stated'})" in "\n".join(dataset.statements)
+
+
+def test_runs_of_coco_that_are_torn_by_columns_are_asked_about(tmp_path):
+    names = images(tmp_path / "images")
+    mask = disc(SIZE, (10, 14), 6)
+    for by_rows in (False, True):
+        outline = {"counts": counts(mask.T if by_rows else mask), "size": SIZE}
+        annotations = [{"image_id": k, "category_id": 7, "segmentation": outline} for k in range(3)]
+        write_coco(tmp_path, names, annotations=annotations)
+        if not by_rows:
+            assert read(tmp_path).layout == "image_mask"
+            continue
+        with pytest.raises(DataError, match="of COCO count down the columns, and so") as caught:
+            read(tmp_path)
+        assert caught.value.choices[0] == "data.run_order=rows"
+        target = pack(read(tmp_path, run_order="rows"), DataSpec(path=str(tmp_path))).target(0)
+        np.testing.assert_array_equal(target == 1, mask)
+
+
+def test_runs_of_an_image_of_another_size_are_refused(tmp_path):
+    outline = {"counts": [10, 5, 9], "size": [4, 6]}
+    annotations = [{"image_id": k, "category_id": 7, "segmentation": outline} for k in range(3)]
+    write_coco(tmp_path, images(tmp_path / "images"), annotations=annotations)
+    assert "runs of pixels are of an image of (4, 6) pixels (height, width)" in refused(tmp_path)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import numpy as np
 
 from foldwise.data.formats.shapes import FOREGROUND, NOT_COUNTED, Ring, Shape, runs_of_cell, runs_of_counts
 from foldwise.errors import DataError, FoldwiseError, need
+from foldwise.study.yaml_places import parse
 
 MAX_BYTES = 2**29  # of one file, packed or not: a text takes some ten times as much in memory
 MAX_ROI_BYTES, MAX_ROIS = 2**24, 100_000
+MAX_NAMES = 2**18  # bytes of a list of class names
+NAME_LISTS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names")
 # Objects of one image by its name, and how many points and lines, which have no area, were left out.
 Objects = tuple[dict[str, list[Shape]], int]
 
@@ -50,6 +54,11 @@ def kind_of(path: Path) -> str | None:
         except Exception:  # whatever is met in a file that others wrote, for a reason of theirs
             continue
     return None
+
+
+def with_content(root: Path, paths: Iterable[str]) -> Iterator[Path]:
+    """Where those files are that are not empty: of YOLO's, an empty one says that an image shows nothing."""
+    yield from (path for path in map(root.joinpath, paths) if path.is_file() and path.stat().st_size)
 
 
 def objects_in(path: Path, kind: str) -> Objects:
@@ -106,7 +115,9 @@ def _coco(path: Path) -> Objects:
         if not outline:  # a box alone, or key points
             left_out += 1
         elif isinstance(outline, dict):
-            objects[files[each["image_id"]]].append(Shape(name, runs=runs_of_counts(outline["counts"])))
+            runs, size = runs_of_counts(outline["counts"]), outline.get("size")
+            shape = Shape(name, runs=runs, of_size=(int(size[0]), int(size[1])) if size else None)
+            objects[files[each["image_id"]]].append(shape)
         else:
             objects[files[each["image_id"]]].append(Shape(name, tuple((_ring(part),) for part in outline)))
     return objects, left_out
@@ -206,12 +217,7 @@ def _imagej(path: Path) -> Objects:
 
 # ---- runs of pixels in a table, as Kaggle has them
 
-RUN_COLUMNS = (
-    "encodedpixels",
-    "rle",
-    "rle_mask",
-    "mask_rle",
-)  # others, as "annotation", count along the rows
+RUN_COLUMNS = ("encodedpixels", "rle", "rle_mask", "mask_rle", "annotation", "segmentation")
 CLASS_COLUMNS = ("classid", "class_id", "class", "label", "category")
 NAME_COLUMNS = ("imageid", "image_id", "image", "id", "img", "filename", "file_name", "file")
 JOINED_COLUMNS = ("image_label", "imageid_classid", "image_class")  # a.jpg_Fish
@@ -256,11 +262,57 @@ def _runs(path: Path) -> Objects:
     return dict(objects), 0
 
 
+# ---- YOLO's polygons
+
+
+def _polygons(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Of every line the number of the class, and what follows it; ValueError where it is no label of YOLO."""
+    with path.open(encoding="utf-8-sig") as file:
+        for line in filter(str.strip, file):
+            first, *rest = line.split()
+            numbers = np.array(rest, np.float64)
+            if len(numbers) < 4 or len(numbers) % 2 or not ((numbers >= 0) & (numbers <= 1)).all():
+                raise ValueError("a line is not a class and corners from 0 to 1")
+            yield int(first), numbers
+
+
+def _yolo_names(folder: Path) -> dict[int, str]:
+    """Class names by their numbers, of the nearest list of them at most two folders up; none where there is none."""
+    places = (folder, folder.parent, folder.parent.parent)
+    path = next((path for place in places for name in NAME_LISTS if (path := place / name).is_file()), None)
+    return _names_in(path, path.stat().st_mtime_ns) if path else {}
+
+
+@lru_cache(maxsize=8)  # thousands of files have one list
+def _names_in(path: Path, changed: int) -> dict[int, str]:
+    text = path.read_bytes()[:MAX_NAMES].decode("utf-8-sig", "replace")
+    if path.suffix not in (".yaml", ".yml"):
+        return dict(enumerate(filter(None, map(str.strip, text.splitlines()))))
+    content = parse(text, name=str(path)).value
+    names = content.get("names") if isinstance(content, dict) else None
+    pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
+    return {int(number): str(name) for number, name in pairs}
+
+
+def _yolo(path: Path) -> Objects:
+    names, shapes, left_out = _yolo_names(path.parent), [], 0
+    for number, corners in _polygons(path):
+        if names and number not in names:
+            cure = f"The names are {', '.join(names.values())}; mend the label or the list of names."
+            raise DataError(f"there is no name for class {number}", cure=cure)
+        if len(corners) == 4:  # a box
+            left_out += 1
+            continue
+        shapes.append(Shape(names.get(number, f"class {number}"), ((_ring(corners),),), are_shares=True))
+    return {"": shapes}, left_out
+
+
 LABEL_FORMATS: dict[str, LabelFormat] = {
     "COCO": LabelFormat((".json",), True, _is_coco, _coco),
     "LabelMe": LabelFormat((".json",), False, _is_labelme, _labelme),
     "GeoJSON": LabelFormat((".geojson", ".json"), False, lambda path: bool(_features(path)), _geojson),
     "ImageJ ROI": LabelFormat((".zip", ".roi"), False, _holds_rois, _imagej),
     "run-length": LabelFormat((".csv",), True, _holds_runs, _runs),
+    "YOLO": LabelFormat((".txt",), False, lambda path: next(_polygons(path), None) is not None, _yolo),
 }
 LABEL_SUFFIXES = tuple({suffix for row in LABEL_FORMATS.values() for suffix in row.suffixes})

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from foldwise.data.formats.reading import channel_files, read_pixels
 from foldwise.errors import DataError
+from foldwise.storage import cache_root, folder_cached
+from foldwise.study.spec import Decoding
 
+VERSION = 2  # of how objects are drawn
 FOREGROUND = "foreground"  # the class of objects that are given none
+OTHER_IMAGE = "Check that the labels are of this very image, at its full size."
+CLEARLY = 1.5  # times as long are outlines in the wrong order: squares of 2 x 2 pixels, the smallest that tear, become 1.5
 NOT_COUNTED = "ignore"  # of pixels that do not count, as data.mask_values has it
 Ring = (
     np.ndarray
@@ -24,22 +35,37 @@ class Shape:
     Attributes:
         name: its class.
         areas: outlines; the rings of each are its border and its holes, whichever way they turn.
-        runs: starts and lengths of runs of pixels, counted from 0 down the columns, in place of outlines.
+        are_shares: whether their corners are shares of the width and the height, 0 to 1, in place of pixels.
+        runs: starts and lengths of runs of pixels, counted from 0, in place of outlines.
+        by_rows: whether these count along the rows, in place of down the columns.
+        of_size: height and width of the image as the runs have it, where they say.
     """
 
     name: str
     areas: tuple[tuple[Ring, ...], ...] = ()
+    are_shares: bool = False
     runs: np.ndarray | None = None
+    by_rows: bool = False
+    of_size: tuple[int, int] | None = None
 
-    def pixels(self, size_hw: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
+    def pixels(
+        self, size_hw: tuple[int, ...], *, where: str | None = None
+    ) -> tuple[tuple[slice, slice], np.ndarray]:
         """Where in an image the object lies, and which pixels it covers there; what lies outside is cut off.
 
         Raises:
-            DataError: a run goes beyond the image, which no outline of the right image does.
+            DataError: runs are of an image of another size, or go beyond it, which no outline of the right image does.
         """
         height, width = size_hw
         if self.runs is not None:
-            return (slice(0, height), slice(0, width)), _of_runs(self.runs, size_hw)
+            if self.of_size not in (None, size_hw):
+                problem = f"runs of pixels are of an image of {self.of_size} pixels (height, width), and it has {size_hw}"
+                raise DataError(problem, where=where, cure=OTHER_IMAGE)
+            inside = _of_runs(self.runs, size_hw, by_rows=self.by_rows, where=where)
+            return (slice(0, height), slice(0, width)), inside
+        if self.are_shares:
+            areas = tuple(tuple(ring * (width, height) for ring in area) for area in self.areas)
+            return Shape(self.name, areas).pixels(size_hw)
         corners = [ring for area in self.areas for ring in area]
         every = np.concatenate(corners) if corners else np.zeros((1, 2))
         low = np.floor(every.min(0)).clip(0, (width, height)).astype(int)
@@ -69,10 +95,7 @@ def drawn_mask(
         value = (
             255 if shape.name == NOT_COUNTED else classes.index(shape.name) if shape.name in classes else 0
         )
-        try:
-            here, inside = shape.pixels(size_hw)
-        except DataError as error:
-            raise DataError(error.what, where=where, cure=error.cure) from None
+        here, inside = shape.pixels(size_hw, where=where)
         if not inside.any():
             tally.outside += 1
         before = mask[here][inside]
@@ -82,6 +105,40 @@ def drawn_mask(
         mask[here][inside] = value
     tally.images += overlaps
     return mask
+
+
+def masks_in_cache(
+    root: Path,
+    objects: Mapping[str, list[Shape]],
+    names: Mapping[str, str],
+    classes: tuple[str, ...],
+    decoding: Decoding,
+    source: list[Any],
+) -> Path:
+    """The folder in the cache with masks/, of the size of the images, and notes.json with what there is to say.
+
+    Args:
+        objects: of each image, by where it is from `root`; `names` are those of their masks.
+        source: what the objects were read from, with digests of the files.
+    """
+    status = [[(root / file).stat() for file in channel_files(image)] for image in objects]
+    written = [[(each.st_mtime_ns, each.st_size) for each in own] for own in status]
+    # Class names of YOLO stand in another file, and the order of runs in none.
+    kinds = [[(shape.name, shape.by_rows) for shape in shapes] for shapes in objects.values()]
+    content = [VERSION, source, list(objects), written, classes, decoding.model_dump(), kinds]
+    folder = cache_root() / "outlines" / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    if folder.is_dir():
+        return folder
+    with folder_cached(folder) as scratch:
+        (scratch / "masks").mkdir()
+        tally = Tally()
+        for image, shapes in objects.items():
+            size_hw = read_pixels(root, image, decoding).values.shape[1:]
+            mask = drawn_mask(shapes, classes, (size_hw[0], size_hw[1]), tally, where=image)
+            Image.fromarray(mask).save(scratch / "masks" / names[image])
+        notes = {"over": tally.over, "images": tally.images, "outside": tally.outside}
+        (scratch / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
+    return folder
 
 
 def filled(rings: Sequence[Ring], size_hw: tuple[int, ...]) -> np.ndarray:
@@ -101,17 +158,76 @@ def filled(rings: Sequence[Ring], size_hw: tuple[int, ...]) -> np.ndarray:
     return inside
 
 
-def _of_runs(runs_N2: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+def _of_runs(
+    runs_N2: np.ndarray, size_hw: tuple[int, ...], *, by_rows: bool, where: str | None
+) -> np.ndarray:
     height, width = size_hw
     ends = runs_N2.sum(1)
     if len(ends) and (ends.max() > height * width or runs_N2.min() < 0):
         problem = f"a run of pixels ends at {ends.max():,}, and the image has {height * width:,}"
-        raise DataError(problem, cure="Check that the labels are of this very image, at its full size.")
+        raise DataError(problem, where=where, cure=OTHER_IMAGE)
     changes = np.zeros(height * width + 1, np.int32)
     np.add.at(changes, runs_N2[:, 0], 1)
     np.add.at(changes, ends, -1)
-    inside: np.ndarray = (changes[:-1].cumsum() > 0).reshape(width, height).T
-    return inside
+    inside: np.ndarray = changes[:-1].cumsum() > 0
+    return inside.reshape(height, width) if by_rows else inside.reshape(width, height).T
+
+
+def order_of_runs(
+    examples: Iterable[tuple[str, list[Shape], np.ndarray]], *, in_table: bool
+) -> tuple[bool, str]:
+    """Whether runs of pixels count along the rows, and why.
+
+    In the wrong order objects are torn to lines, but those of square images are mirrored whole. COCO's count down the
+    columns by its description; tables are of either order.
+
+    Args:
+        examples: an image by its name, its objects, and its values (H, W).
+        in_table: whether they stand in a table, which has no description.
+
+    Raises:
+        DataError: nothing tells the order of a table, or the objects of COCO contradict it.
+    """
+    torn, contrast = _by_columns(examples)
+    ratio = f"{max(torn, 1 / torn):.1f}"
+    is_told = max(torn, 1 / torn) > CLEARLY
+    if is_told and (in_table or torn > 1):
+        return (
+            torn < 1,
+            f"in the other order the outlines of objects were {ratio} times as long, torn to lines",
+        )
+    if not is_told and not in_table:
+        return False, "as COCO has them"
+    orders = ["rows", "columns"] if is_told or contrast < 1 else ["columns", "rows"]
+    problem = f"runs of pixels of COCO count down the columns, and so the outlines of these objects are {ratio} times as long as along the rows"
+    if not is_told:
+        problem = (
+            "runs of pixels may count down the columns, as most tables of Kaggle have them, or along the rows, and the"
+            f" shapes of objects do not tell; images change {max(contrast, 1 / contrast):.1f} times as much across the"
+            f" outlines by {orders[0]}"
+        )
+    cure = f"Look where the labels are from, and state data.run_order: {' or '.join(orders)}."
+    choices = [f"data.run_order={name}" for name in orders]
+    raise DataError(problem, where="data.run_order", cure=cure, choices=choices)
+
+
+def _by_columns(examples: Iterable[tuple[str, list[Shape], np.ndarray]]) -> tuple[float, float]:
+    """The length of all outlines by rows over that by columns; and what images change across them, columns over rows."""
+    lengths, steps = np.ones(2), np.ones(2)
+    for name, shapes, image in examples:
+        across = [np.abs(np.diff(image.astype(float), axis=axis)) for axis in (0, 1)]
+        typical = float(np.mean([each.mean() for each in across if each.size])) or 1.0
+        for by_rows in (0, 1):
+            for shape in (replace(each, by_rows=bool(by_rows)) for each in shapes if each.runs is not None):
+                _, inside = shape.pixels(image.shape, where=name)
+                borders = [np.diff(inside, axis=axis) for axis in (0, 1)]
+                lengths[by_rows] += sum(map(np.sum, borders))
+                steps[by_rows] += (
+                    sum(change[border].sum() for change, border in zip(across, borders, strict=True))
+                    / typical
+                )
+    strength = steps / lengths
+    return float(lengths[1] / lengths[0]), float(strength[0] / strength[1])
 
 
 def runs_of_cell(text: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from foldwise.errors import DataError
+from foldwise.errors import DataError, SpecError
 from foldwise.text import composed, natural, some
 
 # Invisible: soft hyphen, zero-width space, marks of direction, byte order marks. Joiners of letters stay, since words of
@@ -23,6 +23,7 @@ _NOTHING = frozenset({
     "na", "n/a", "n.a.", "<na>", "nan", "-nan", "nat", "null", "#n/a", "#na", "#value!", "#ref!", "#name?", "#div/0!",
     "#null!", "#num!", "?", "??", "???", "-", "--", "---", "–", "—", ".", "...", "…", "missing", "(blank)",
 })  # fmt: skip
+MAX_OBJECT_CLASSES = 250  # values of an 8-bit mask, without the background and 255 for what does not count
 _SIGNED = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
 _PAIRS = ('""', "''", "``", "´´", "`'", "“”", "„“", "„”", "‘’", "‚‘", "‚’", "«»", "»«", "‹›", "›‹", "「」")
 
@@ -199,3 +200,29 @@ def listing_of(names: Iterable[str]) -> str:
         for name in names
     )
     return f"[{', '.join(shown)}]"
+
+
+def classes_of_objects(names: Sequence[str], stated: Sequence[str] | None, left_out: int) -> tuple[str, ...]:
+    """The classes by their values in the masks: what the study states, or the background and those of the objects.
+
+    Args:
+        names: of the objects.
+        left_out: how many labels have no area.
+    """
+    backgrounds = [name for name in names if name.strip("_ ").casefold() == "background"]
+    classes = stated or ("background", *(name for name in names if name not in backgrounds))
+    if stated is not None and (strange := [name for name in names if name not in (*classes, *backgrounds)]):
+        problem = f"the labels hold {some(strange)}, which data.classes does not name"
+        raise SpecError(
+            problem, where="data.classes", cure="Name every class once; the first is the background."
+        )
+    if not names or len(classes) < 2:
+        problem, cure = "the labels hold no object", "State data.masks: the right file or folder."
+        if left_out:
+            problem = f"the labels are boxes, points or lines ({left_out}), none of which has an outline"
+            cure = "Export polygons or masks from the program that they are from: foldwise segments, and detects nothing."
+        raise DataError(problem, where="masks", cure=cure)
+    if len(classes) > MAX_OBJECT_CLASSES:
+        problem = f"the labels hold {len(classes)} classes, more than {MAX_OBJECT_CLASSES}"
+        raise DataError(problem, where="masks", cure="Give objects of one kind one class.")
+    return tuple(classes)

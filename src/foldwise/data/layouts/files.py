@@ -186,3 +186,16 @@ def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str
     for path in paths:
         same[form(path)].append(path)
     return {key: tuple(group) for key, group in same.items()}
+
+
+def refuse_pickles(root: Path) -> None:
+    """Raise where Cellpose has left its labels as pickles."""
+    files = [
+        path.relative_to(root).as_posix() for path in (*root.glob("*_seg.npy"), *root.glob("*/*_seg.npy"))
+    ]
+    if files:
+        problem = listed(
+            files, "file is", "files are", "pickles of Cellpose, which can run code and are not read"
+        )
+        cure = "In Cellpose save the masks as PNG or TIFF, put them into masks/, and move the _seg.npy files elsewhere."
+        raise DataError(problem, where=str(root), cure=cure)

@@ -37,7 +37,6 @@ from foldwise.data.layouts.pairing import (
 )
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.errors import DataError, FoldwiseError, SpecError
-from foldwise.storage import cache_root
 from foldwise.text import composed, listed, natural, some
 
 
@@ -260,17 +259,21 @@ def _paired(listing: Listing, start: str) -> _Paired:
         errors += _unpaired(names, mask_of, f"{start}{masks}", may_be_channels=not by_channel)
     by_stem = matched.masks if matched else {}
     pairs = [(name, image, by_stem.get(stem(name), "")) for image, name in joined.names.items()]
-    folder = "the folder itself" if images == "." else f"{start}{images}/"
+    folder = f"{start}{images}/" if images != "." else start or "the folder itself"
     same = "the same name" if not (words := matched.words if matched else "") else f"their names ({words})"
-    drawn = (root / masks).resolve().is_relative_to(cache_root().resolve())
-    of_masks = "the cache" if drawn else f"{start}{masks}/"
-    pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {of_masks}."
+    pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {start}{masks}/."
     if listing.masks_by_content:
         pairing += f" What is in {start}{masks}/ has few values and no colour; state data.layout: class_folders if it is a class."
-    used = {images.split("/")[0], masks.split("/")[0]}
+    used = {path.split("/")[0] for path in (images, masks, *listing.labels)}
     idle = [f"{start}{name}" for name in subfolders(root) if name not in used]
-    strange = [f"{start}{name}/{file}" for name in (images, masks) for file in other_files(root / name)]
-    return _Paired(pairs, joined, [pairing, *unused(idle), *ignored(strange)], errors)
+    others = [
+        (PurePosixPath(name) / file).as_posix()
+        for name in (images, masks)
+        for file in other_files(root / name)
+    ]
+    strange = [f"{start}{file}" for file in others if file not in listing.labels]
+    about = [] if listing.labels else [pairing]  # of drawn ones it is said already
+    return _Paired(pairs, joined, [*about, *unused(idle), *ignored(strange)], errors)
 
 
 def _directly_in(root: Path, folder: str) -> list[str]:

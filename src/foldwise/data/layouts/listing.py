@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from foldwise.data.formats.formats import is_stack_file
-from foldwise.data.formats.label_files import kind_of
+from foldwise.data.formats.label_files import LABEL_SUFFIXES, kind_of, with_content
 from foldwise.data.layouts.class_names import read_legend
 from foldwise.data.layouts.files import (
     PARTS,
@@ -25,7 +27,7 @@ from foldwise.data.layouts.pairing import images_and_masks, refuse_masks_among
 from foldwise.data.layouts.tables import is_review
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
-from foldwise.text import composed, listed, some
+from foldwise.text import composed, listed, natural, some
 
 
 def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
@@ -94,18 +96,40 @@ class Listing:
     """What a data folder holds, as far as its layout is recognised by it; each part is looked up when first needed.
 
     `split` is `validate.split`; with `divided`, folders called train, test and the like are parts of a split, each with a
-    whole layout in it.
+    whole layout in it. `labels` are the files from which its masks were drawn.
     """
 
-    def __init__(self, root: Path, data: DataSpec, *, split: str = "auto") -> None:
-        self.root, self.data, self.split = root, data, split
+    def __init__(
+        self,
+        root: Path,
+        data: DataSpec,
+        *,
+        split: str = "auto",
+        parts: Mapping[str, Listing] = MappingProxyType({}),
+        labels: Collection[str] = (),
+    ) -> None:
+        self.root, self.data, self.split, self._parts, self.labels = root, data, split, parts, labels
         self.divided = split in ("folders", "pooled_folders")
 
     @cached_property
     def parts(self) -> dict[str, Listing]:
         """What is in each folder of a split, by the start of its paths: ``train/``; else this itself, by an empty one."""
+        if self._parts:
+            return dict(self._parts)
         names = self.part_folders if self.divided and self.table is None else []
-        return {f"{name}/": Listing(self.root / name, self.data) for name in names} or {"": self}
+        return {f"{name}/": self.part(name) for name in names} or {"": self}
+
+    def part(self, name: str) -> Listing:
+        """What is in a folder of a split."""
+        return Listing(self.root / name, self.data)
+
+    @cached_property
+    def label_files(self) -> dict[str, list[str]]:
+        """By its name each folder, ``.`` is this one, with files whose suffixes are those of labels; empty if none is one."""
+        folders = {name: label_files_in(self.root, name) for name in (".", *subfolders(self.root))}
+        # Most folders have no such file, and of thousands a few tell what they are.
+        telling = (path for paths in folders.values() for path in islice(with_content(self.root, paths), 99))
+        return folders if any(map(kind_of, telling)) else {}
 
     @cached_property
     def part_folders(self) -> list[str]:
@@ -206,6 +230,13 @@ class Listing:
         return any("/" in path for path in image_files_below(self.root))
 
 
+def label_files_in(root: Path, folder: str) -> list[str]:
+    """Paths of the files directly in a folder whose suffixes are those of labels that are no pictures."""
+    names = [path.name for path in (root / folder).iterdir() if path.name.lower().endswith(LABEL_SUFFIXES)]
+    visible = sorted((name for name in names if not name.startswith(".")), key=natural)
+    return [(PurePosixPath(folder) / name).as_posix() for name in visible]
+
+
 def class_folders(root: Path) -> list[str]:
     """Names of the folders in `root` that hold images directly."""
     return [name for name in subfolders(root) if image_files(root / name)]
@@ -257,8 +288,10 @@ def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: s
         if not folder.is_dir():
             problem = f"there is no folder {stated!r} in {root}"
             raise SpecError(problem, where=key, cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.")
-        # A folder above the root has no path below it.
-        return PurePosixPath(os.path.relpath(folder, root)).as_posix()
+        # A folder above the root has no path below it; from a root that is a link, up means from where it leads.
+        path = os.path.relpath(folder, root)
+        path = os.path.relpath(folder.resolve(), root.resolve()) if path.startswith("..") else path
+        return PurePosixPath(path).as_posix()
     folders = [
         name for name in subfolders(root) if name.casefold() in usual and image_files_below(root / name)
     ]

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
+import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from PIL import Image
+import numpy as np
 
-from foldwise.data.formats.label_files import LABEL_FORMATS, LABEL_SUFFIXES, kind_of, objects_in
-from foldwise.data.formats.reading import channel_files, read_pixels
-from foldwise.data.formats.shapes import NOT_COUNTED, Shape, Tally, drawn_mask
+from foldwise.data.formats.label_files import LABEL_FORMATS, kind_of, objects_in, with_content
+from foldwise.data.formats.reading import read_pixels
+from foldwise.data.formats.shapes import NOT_COUNTED, Shape, masks_in_cache, order_of_runs
 from foldwise.data.layouts.channel_files import images_at
-from foldwise.data.layouts.files import (
-    Finder,
-    errors_about,
-    image_files,
-    stem,
-    subfolders,
-)
-from foldwise.data.layouts.listing import Listing
-from foldwise.errors import DataError, SpecError
-from foldwise.storage import cache_root, folder_cached
+from foldwise.data.layouts.class_names import classes_of_objects
+from foldwise.data.layouts.files import PARTS, Finder, errors_about, image_files, refuse_pickles, stem
+from foldwise.data.layouts.listing import Listing, label_files_in
+from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
-from foldwise.text import count, listed, natural, some
+from foldwise.text import count, natural, some
 
-VERSION = 1  # of how objects are drawn
-MAX_OBJECT_CLASSES = 250  # values of an 8-bit mask, without the background and 255 for what does not count
-CELLPOSE = "_seg.npy"
+NUM_TRIED = 20  # images, by whose objects the order of runs of pixels is told
 
 
 @dataclass(frozen=True)
@@ -57,68 +54,149 @@ class DrawnMasks:
     files: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """The folder of a set, or of a part of one, with its labels.
+
+    Attributes:
+        start: of its paths from the set: ``train/``, or nothing.
+        names: of its images, by where they are.
+        objects: of each image, by where it is.
+        left_out: how many labels have no area.
+    """
+
+    listing: Listing
+    start: str
+    outlines: Outlines
+    names: Mapping[str, str]
+    objects: dict[str, list[Shape]]
+    left_out: int
+
+    @property
+    def source(self) -> str:
+        """The file, or the folder of the files, from where the set is."""
+        files = self.outlines.files
+        path = files[0] if len(files) == 1 else _folder(self.outlines)
+        path = posixpath.normpath(posixpath.join(self.start, path))
+        return path if len(files) == 1 else f"{len(files)} files in {path}/"
+
+
 def drawn(listing: Listing) -> DrawnMasks:
     """A folder with its labels as masks in the cache; as it is where it has none but pictures and tables.
 
     Raises:
-        DataError: files of several kinds could be the labels, do not fit the images, or cannot be read.
+        DataError: files of several kinds could be the labels, do not fit the images, or cannot be read; the order of
+            runs of pixels is not clear.
         SpecError: they have classes that the study does not name.
     """
-    data, root = listing.data, listing.root
-    if data.layout not in ("auto", "image_mask") or data.task.endswith("classification") or listing.divided:
+    data, parts = listing.data, listing.parts
+    if data.layout not in ("auto", "image_mask") or data.task.endswith("classification"):
         return DrawnMasks(listing)
-    if data.table is not None and data.masks is None and data.task == "auto":
+    if (data.table is not None and data.masks is None and data.task == "auto") or (
+        listing.divided and "" in parts
+    ):
         return DrawnMasks(listing)
-    _refuse_pickles(root)
-    outlines = _recognised(listing)
-    if outlines is None:
+    outlines = {start: _recognised(part, start, listing) for start, part in parts.items()}
+    if not any(outlines.values()):
         return DrawnMasks(listing)
-    folder = root / outlines.images
-    paths = [(PurePosixPath(outlines.images) / name).as_posix() for name in image_files(folder)]
-    joined = images_at(paths, data, where=str(root))
-    objects, left_out = _by_image(root, outlines, {name: image for image, name in joined.names.items()})
-    names = sorted({shape.name for own in objects.values() for shape in own} - {NOT_COUNTED}, key=natural)
-    classes = _classes(names, data)
-    masks = _drawing(root, outlines, objects, classes, data, joined.names)
-    notes = json.loads((masks / "notes.json").read_text(encoding="utf-8"))
+    if lacking := [start for start, own in outlines.items() if own is None]:
+        problem = f"no labels are in {' and '.join(lacking)}, and the other parts have some"
+        cure = "Let every part have labels of its own; or put all images into images/, and state validate.split: a column or file."
+        raise DataError(problem, where=str(listing.root), cure=cure)
+    labelled = [_labelled(parts[start], start, own) for start, own in outlines.items() if own is not None]
+    about_order = _order_runs(labelled, data)
+    names = {shape.name for own in labelled for shapes in own.objects.values() for shape in shapes}
+    left_out = sum(own.left_out for own in labelled)
+    classes = classes_of_objects(sorted(names - {NOT_COUNTED}, key=natural), data.classes, left_out)
     values = {str(k): name for k, name in enumerate(classes)} | {"255": NOT_COUNTED}
-    settings: dict[str, object] = {
-        "layout": "image_mask",
-        "images": outlines.images,
-        "masks": str(masks / "masks"),
-        "table": None,
-    }
-    settings |= {"classes": classes, "mask_values": values, "ignore_value": None}
-    statements = _statements(outlines, objects, notes, left_out)
-    read = Listing(root, data.model_copy(update=settings), split=listing.split)
-    return DrawnMasks(read, f"labels of {outlines.kind}", statements, outlines.files)
+    settings: dict[str, object] = {"layout": "image_mask", "table": None, "classes": classes}
+    settings |= {"mask_values": values, "ignore_value": None}
+    read, notes = dict[str, Listing](), []
+    for own in labelled:
+        masks = _drawing(own, classes, data)
+        notes.append(json.loads((masks / "notes.json").read_text(encoding="utf-8")))
+        places = {"images": own.outlines.images, "masks": str(masks / "masks")}
+        changed = own.listing.data.model_copy(update=settings | places)
+        read[own.start] = Listing(
+            own.listing.root, changed, split=own.listing.split, labels=own.outlines.files
+        )
+    divided = Listing(listing.root, data.model_copy(update=settings), split=listing.split, parts=read)
+    statements = (*_statements(labelled, notes, left_out), *about_order)
+    files = tuple(file for own in labelled for file in own.outlines.files)
+    kinds = some(dict.fromkeys(own.outlines.kind for own in labelled))
+    return DrawnMasks(read.get("", divided), f"labels of {kinds}", statements, files)
 
 
-def _recognised(listing: Listing) -> Outlines | None:
-    """The label files of a folder: those that the study states, or the only ones that there are."""
+def _labelled(listing: Listing, start: str, outlines: Outlines) -> Labelled:
+    folder = listing.root / outlines.images
+    paths = [(PurePosixPath(outlines.images) / name).as_posix() for name in image_files(folder)]
+    names = images_at(paths, listing.data, where=str(listing.root)).names
+    objects, left_out = _by_image(listing.root, outlines, {name: image for image, name in names.items()})
+    return Labelled(listing, start, outlines, names, objects, left_out)
+
+
+def _recognised(listing: Listing, start: str, whole: Listing) -> Outlines | None:
+    """The label files of a folder: those that the study states, or the only ones that there are.
+
+    Those of a part of a set may lie beside the parts, with the name of the part: ``annotations/instances_train.json``.
+    """
     root, stated = listing.root, listing.data.masks
-    if stated is not None:
-        folders = {stated: _labels_in(root, stated)} if (root / stated).is_dir() else {"": [stated]}
-        is_stated_file = (root / stated).is_file()
-    else:
-        folders = {name: _labels_in(root, name) for name in (".", *subfolders(root))}
-        is_stated_file = False
-    # Most folders have no such file, and nothing else of them need be looked at.
-    if not any(kind_of(root / path) for paths in folders.values() for path in paths[:99]):
-        return None
+    refuse_pickles(root)
+    folders = listing.label_files
+    if stated is not None and (kind_of(root / stated) or (root / stated).is_dir()):
+        folders = {stated: label_files_in(root, stated)} if (root / stated).is_dir() else {"": [stated]}
+    elif start and not folders:
+        folders = {".": _beside_parts(whole, start)}
     images = _folder_of_images(listing)
-    if images is None:
+    if not folders or images is None:
         return None
     # Beside the images of other folders they are of these.
+    is_file = stated is not None and (root / stated).is_file()
     own = {
         name: paths
         for name, paths in folders.items()
-        if is_stated_file or name in (".", images) or not image_files(root / name)
+        if is_file or name in (".", images) or not image_files(root / name)
     }
     choices = _choices(root, own, images)
     if choices and stated is None:
         _refuse_several(listing, choices)
     return choices[0] if choices else None
+
+
+def _beside_parts(whole: Listing, start: str) -> list[str]:
+    """Paths, from the folder of a part, of label files beside the parts that have its name among the words of theirs."""
+    part = PARTS[start.strip("/").casefold()]
+    own = {word for word, meaning in PARTS.items() if meaning == part}
+    return [
+        f"../{path}"
+        for folder, paths in whole.label_files.items()
+        if folder.casefold() not in PARTS
+        for path in paths
+        if own & set(re.split(r"[^a-z]+", stem(path).casefold()))
+    ]
+
+
+def _order_runs(labelled: list[Labelled], data: DataSpec) -> list[str]:
+    """Note with runs of pixels in which order they count, and say it; DataError where it is not clear."""
+    runs = [
+        (own, k)
+        for own in labelled
+        for k, objects in own.objects.items()
+        if any(s.runs is not None for s in objects)
+    ]
+    if not runs:
+        return []
+    by_rows, why = data.run_order == "rows", "as stated"
+    if data.run_order == "auto":
+        tried = [runs[k] for k in np.unique(np.linspace(0, len(runs) - 1, NUM_TRIED).astype(int))]
+        pictures = (read_pixels(own.listing.root, k, data.decoding).values.mean(0) for own, k in tried)
+        examples = (
+            (own.start + k, own.objects[k], image) for (own, k), image in zip(tried, pictures, strict=True)
+        )
+        by_rows, why = order_of_runs(examples, in_table=labelled[0].outlines.kind == "run-length")
+    for own, k in runs if by_rows else ():
+        own.objects[k] = [replace(shape, by_rows=True) for shape in own.objects[k]]
+    return [f"Runs of pixels count {'along the rows' if by_rows else 'down the columns'} ({why})."]
 
 
 def _refuse_several(listing: Listing, choices: list[Outlines]) -> None:
@@ -151,26 +229,6 @@ def _folder_of_images(listing: Listing) -> str | None:
     return images or ("." if listing.loose_images else None)
 
 
-def _labels_in(root: Path, folder: str) -> list[str]:
-    """Paths of the files directly in a folder whose suffixes are those of labels."""
-    names = [path.name for path in (root / folder).iterdir() if path.name.lower().endswith(LABEL_SUFFIXES)]
-    visible = sorted((name for name in names if not name.startswith(".")), key=natural)
-    return [(PurePosixPath(folder) / name).as_posix() for name in visible]
-
-
-def _refuse_pickles(root: Path) -> None:
-    files = [
-        path.relative_to(root).as_posix()
-        for path in (*root.glob(f"*{CELLPOSE}"), *root.glob(f"*/*{CELLPOSE}"))
-    ]
-    if files:
-        problem = listed(
-            files, "file is", "files are", "pickles of Cellpose, which can run code and are not read"
-        )
-        cure = "In Cellpose save the masks as PNG or TIFF, put them into masks/, and move the _seg.npy files elsewhere."
-        raise DataError(problem, where=str(root), cure=cure)
-
-
 def _choices(root: Path, folders: Mapping[str, list[str]], images: str) -> list[Outlines]:
     """What of some folders are labels: each file of all images, and each folder with a file an image."""
     stems = {stem(name) for name in image_files(root / images)}
@@ -184,7 +242,9 @@ def _choices(root: Path, folders: Mapping[str, list[str]], images: str) -> list[
             kind = kind_of(root / path)
             if kind is not None and LABEL_FORMATS[kind].is_of_set:
                 choices.append(Outlines(kind, (path,), images))
-        kinds = [kind for path in by_name[:9] if (kind := kind_of(root / path)) is not None]
+        kinds = [
+            kind for path in islice(with_content(root, by_name), 9) if (kind := kind_of(path)) is not None
+        ]
         for kind in dict.fromkeys(kinds):
             if not LABEL_FORMATS[kind].is_of_set:
                 of_one[kind] = [
@@ -220,87 +280,38 @@ def _by_image(
     return objects, left_out
 
 
-def _classes(names: list[str], data: DataSpec) -> tuple[str, ...]:
-    """The classes by their values in the masks: what the study states, or the background and those of the objects."""
-    backgrounds = [name for name in names if name.strip("_ ").casefold() == "background"]
-    classes = data.classes or ("background", *(name for name in names if name not in backgrounds))
-    if data.classes is not None and (
-        strange := [name for name in names if name not in (*classes, *backgrounds)]
-    ):
-        problem = f"the labels hold {some(strange)}, which data.classes does not name"
-        raise SpecError(
-            problem, where="data.classes", cure="Name every class once; the first is the background."
-        )
-    if not names or len(classes) < 2:
-        raise DataError(
-            "the labels hold no object", where="masks", cure="State data.masks: the right file or folder."
-        )
-    if len(classes) > MAX_OBJECT_CLASSES:
-        problem = f"the labels hold {len(classes)} classes, more than {MAX_OBJECT_CLASSES}"
-        raise DataError(problem, where="masks", cure="Give objects of one kind one class.")
-    return tuple(classes)
-
-
-def _drawing(
-    root: Path,
-    outlines: Outlines,
-    objects: Mapping[str, list[Shape]],
-    classes: tuple[str, ...],
-    data: DataSpec,
-    names: Mapping[str, str],
-) -> Path:
+def _drawing(labelled: Labelled, classes: tuple[str, ...], data: DataSpec) -> Path:
     """The folder in the cache with a mask for each image, and notes.json with what there is to say."""
+    root, outlines = labelled.listing.root, labelled.outlines
     files = [hashlib.sha256((root / path).read_bytes()).hexdigest() for path in outlines.files]
-    stats = [(image, _written(root, image)) for image in objects]
-    content = [VERSION, outlines.kind, outlines.files, files, stats, classes, data.decoding.model_dump()]
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    folder = cache_root() / "outlines" / digest
-    if folder.is_dir():
-        return folder
-    with folder_cached(folder) as scratch:
-        (scratch / "masks").mkdir()
-        tally = Tally()
-        for image, shapes in objects.items():
-            size_hw = read_pixels(root, image, data.decoding).values.shape[1:]
-            mask = drawn_mask(shapes, classes, (size_hw[0], size_hw[1]), tally, where=image)
-            Image.fromarray(mask).save(scratch / "masks" / f"{stem(names[image])}.png")
-        notes = {"over": tally.over, "images": tally.images, "outside": tally.outside}
-        (scratch / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
-    return folder
+    names = {image: f"{stem(labelled.names[image])}.png" for image in labelled.objects}
+    content = [outlines.kind, outlines.files, files]
+    return masks_in_cache(root, labelled.objects, names, classes, data.decoding, content)
 
 
-def _written(root: Path, image: str) -> list[tuple[int, int]]:
-    status = [(root / file).stat() for file in channel_files(image)]
-    return [(each.st_mtime_ns, each.st_size) for each in status]
-
-
-def _statements(
-    outlines: Outlines, objects: Mapping[str, list[Shape]], notes: Mapping[str, object], left_out: int
-) -> tuple[str, ...]:
-    number = sum(map(len, objects.values()))
-    source = (
-        outlines.files[0]
-        if len(outlines.files) == 1
-        else f"{len(outlines.files)} files in {_folder(outlines)}/"
-    )
+def _statements(labelled: list[Labelled], notes: list[dict[str, Any]], left_out: int) -> list[str]:
+    """What is said of labels that were drawn, of all parts together."""
+    objects = [shapes for own in labelled for shapes in own.objects.values()]
+    number, sources = sum(map(len, objects)), ", ".join(own.source for own in labelled)
+    kind = labelled[0].outlines.kind
     sentences = [
-        f"{count(number, 'object')} of {count(len(objects), 'image')} were drawn as masks from {source} ({outlines.kind})."
+        f"{count(number, 'object')} of {count(len(objects), 'image')} were drawn as masks from {sources} ({kind})."
     ]
-    if outlines.kind == "run-length":
-        sentences.append("Runs of pixels count down the columns from 1, as Kaggle has them.")
-    empty = [image for image, shapes in objects.items() if not shapes]
-    if empty:
-        sentences.append(f"{count(len(empty), 'image')} without objects: all of it is background.")
-    over = notes["over"]
-    if isinstance(over, dict) and over:
-        pixels = ", ".join(f"{name} {number:,}" for name, number in over.items())
-        sentences.append(
-            f"Objects of different classes overlap in {notes['images']} images; the later one has the pixels ({pixels})."
+    if empty := sum(not shapes for shapes in objects):
+        sentences.append(f"{count(empty, 'image')} without objects: all of it is background.")
+    over = sum((Counter(own["over"]) for own in notes), Counter[str]())
+    if over:
+        pixels, images = (
+            ", ".join(f"{name} {many:,}" for name, many in over.items()),
+            sum(own["images"] for own in notes),
         )
-    if notes["outside"]:
         sentences.append(
-            f"{count(int(str(notes['outside'])), 'object')} cover no pixel centre of their image, and leave no trace."
+            f"Objects of different classes overlap in {count(images, 'image')}; the later one has the pixels ({pixels})."
+        )
+    if outside := sum(own["outside"] for own in notes):
+        sentences.append(
+            f"{count(outside, 'object')} cover no pixel centre of their image, and leave no trace."
         )
     if left_out:
         sentences.append(f"{count(left_out, 'label')} without an area (points, lines, boxes) left out.")
-    return tuple(sentences)
+    return sentences

@@ -79,7 +79,9 @@ def refuse_part_folders(listing: Listing) -> None:
     if len(names) < 2 or listing.divided or listing.table is not None:
         return
     others = [name for name in listing.class_folders if name not in names]
-    if others or any(name in listing.class_folders for name in names):
+    is_flat = any(name in listing.class_folders for name in names)
+    has_labels = any(each.label_files for each in (listing, *(listing.part(name) for name in names)))
+    if others or (is_flat and not has_labels):
         return
     raise DataError(
         f"the folders {', '.join(names)} are the parts of a split",
