@@ -164,10 +164,13 @@ def test_cached_features_come_in_the_same_batches():
     features = torch.arange(48.0).reshape(24, 2)
     cached = CachedFeatures(packed, features[None])
     order = epoch_order(np.arange(24), batch_size=5, seed=1, epoch=1)
+    generators = step_generators(0, 1)
     for batch, cases in zip(
-        cached.training(order, augment=Augment(), generators=step_generators(0, 1)), order, strict=True
+        cached.training(order, augment=Augment(), generators=generators), order, strict=True
     ):
         np.testing.assert_array_equal(batch.cases, cases)
         assert torch.equal(batch.inputs, features[cases])
         assert batch.targets.tolist() == packed.labels[cases].tolist()
     assert sum(len(batch.cases) for batch in cached.whole(np.arange(24), batch_size=7)) == 24
+    # None was made, as nothing is drawn.
+    assert next(generators).initial_seed() == next(step_generators(0, 1)).initial_seed()

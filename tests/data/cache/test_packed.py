@@ -40,6 +40,7 @@ def classes(tmp_path):
 def test_images_come_back_exactly_and_read_only(classes):
     packed = packed_of(classes)
     assert (len(packed), packed.num_channels, packed.dtype) == (6, 1, np.uint8)
+    assert open_packed(packed.digest).measures is packed.measures  # a worker asks at each of its items
     assert packed.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert packed.labels.dtype == np.int64
     from PIL import Image

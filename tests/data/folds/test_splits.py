@@ -365,6 +365,11 @@ def test_splits_come_back_from_their_file(tmp_path):
     assert header[:4] == ["case", "name", "repeat 0 fold 0", "repeat 0 fold 1"]
     assert first[:2] == ["0", "a, b/0é.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["splits.csv"]
+    assert read_splits(tmp_path / "splits.csv") is again  # a worker reads them at each of its items
+    others = cut(data, repeats=2, seed=9)
+    write_splits(tmp_path / "splits.csv", others, data)
+    assert same(others, read_splits(tmp_path / "splits.csv"))
+    assert not same(others, again)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,17 @@ def test_weight_decay_of_adamw_shrinks_the_weights_apart_from_the_gradient():
     assert torch.allclose(w, weights() * (1 - 0.1 * 0.5) ** 3)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_gradients_are_forgotten_and_no_step_is_told_to_a_profiler(name):
+    optimizer = make_optimizer(Choice(name=name), [w := weights()], "cpu")
+    (w**2).sum().backward()
+    with torch.autograd.profiler.profile() as profile:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    assert w.grad is None
+    assert not [event.name for event in profile.function_events if event.name.startswith("Optimizer.")]
+
+
 def test_what_is_frozen_is_left_out():
     frozen, w = weights().requires_grad_(False), weights()
     optimizer = make_optimizer(Choice(name="adam"), [frozen, w], "cpu")

