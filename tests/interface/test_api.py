@@ -168,6 +168,12 @@ def test_the_leaderboard_has_names_and_no_ids(run):
     row = run.verdict.configurations[0]
     assert board.loc[0, "balanced_accuracy_low"] == row.metrics["balanced_accuracy"].low
     assert (board["train_s"][:2] > 0).all()
+    table = pd.read_csv(run.folder.results)
+    both = [column for column in table.columns if column in board.columns and column != "configuration"]
+    assert len(both) > 30
+    pd.testing.assert_frame_equal(board[both], table[both], check_dtype=False, rtol=1e-9)
+    empty = table.columns[table.isna().all()]
+    assert set(table.columns) - set(board.columns) <= {"name", "metric", "confusion", *empty}
 
 
 def test_a_run_without_a_verdict_says_so(run, tmp_path):

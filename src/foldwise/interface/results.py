@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from foldwise.errors import RunError, SpecError
 from foldwise.interface import models
 from foldwise.judging.verdict import Verdict, read_verdict
-from foldwise.judging.verdict_configurations import (
-    ConfigurationResult,
-    ShallowBaseline,
-    Standing,
-    TrivialBaseline,
-)
 from foldwise.runs.folder import RunFolder
 from foldwise.text import in_shell, some
 
@@ -25,6 +18,7 @@ if TYPE_CHECKING:
     from foldwise.reporting.report_data import ReportData
 
 NUM_SHOWN = 8  # columns beside names and factors that a notebook shows
+NOT_SHOWN = ["metric", "confusion"]  # of rows: the same in all, and a table of its own in the verdict
 NO_ANSWER = "No configuration has finished yet, so there is no answer."
 
 
@@ -73,11 +67,12 @@ class Displayed:
         """
         import pandas as pd
 
-        verdict = self.verdict
-        rows = [_row(row, row.verdict, row.levels) for row in verdict.configurations]
-        rows += [_row(row, row.kind, {}) for row in verdict.baselines]
+        from foldwise.judging.tables import result_rows
+
+        rows = [{"configuration": row.name, **row.levels, **row.cells} for row in result_rows(self.verdict)]
         # A cost that nobody measured is no column.
-        return pd.DataFrame(rows).dropna(axis="columns", how="all")
+        board = pd.DataFrame(rows).drop(columns=NOT_SHOWN)
+        return board.where(board.notna()).dropna(axis="columns", how="all")
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -116,21 +111,6 @@ class Displayed:
         warnings = "".join(f"<li>{escape(warning.message)}</li>" for warning in verdict.warnings)
         board = self.leaderboard.iloc[:, : 1 + len(verdict.configurations[0].levels) + NUM_SHOWN]
         return f"<p><b>{escape(str(self))}</b></p><ul>{warnings}</ul>{board.to_html(index=False)}"
-
-
-def _row(
-    row: ConfigurationResult | ShallowBaseline | TrivialBaseline, standing: str, levels: Mapping[str, str]
-) -> dict[str, Any]:
-    """A row of the leaderboard; a baseline has fewer fields than a configuration, and no cell for the others."""
-    fields = dict(row)
-    scores = {
-        f"{metric}{end}": value
-        for metric, score in row.metrics.items()
-        for end, value in (("", score.estimate), ("_low", score.low), ("_high", score.high))
-    }
-    of_standing = {key: fields[key] for key in Standing.model_fields if key in fields}
-    stands = {"estimate": row.estimate, **of_standing, "verdict": standing}
-    return {"configuration": row.name, **levels, **stands, **scores, **dict(fields.get("cost", ()))}
 
 
 @dataclass(frozen=True, repr=False)

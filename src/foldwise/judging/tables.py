@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from foldwise.judging.verdict_configurations import (
     ConfigurationResult,
     Cost,
     ShallowBaseline,
+    Standing,
     TrivialBaseline,
 )
 from foldwise.metrics.outputs import Outputs, counts, predicted
@@ -43,61 +45,74 @@ OUTLINED = ("nsd", "hd95")  # only where the study asks for them
 MAX_KEPT = 300_000  # texts about an image and a class: 50 MB
 
 
-def write_results(path: Path, verdict: Verdict) -> None:
-    """One row per configuration, best first, then the baselines; every averaging is in its column's name.
+@dataclass(frozen=True)
+class ResultRow:
+    """A configuration or a baseline as every table has it.
 
-    `confusion` is JSON: counts by [true][predicted], summed over folds and repeats, as in the verdict.
+    Attributes:
+        levels: of the factors; empty of a baseline, and beside `cells`, since a factor may be called like one of these.
+        cells: the estimate and what the comparison says, every metric with the ends of its interval, and costs; None of
+            what is not known. `confusion` is JSON: counts by [true][predicted], over folds and repeats, as in the verdict.
     """
-    configurations = verdict.configurations
-    factors = list(dict.fromkeys(factor for row in configurations for factor in row.levels))
-    ends = [f"{metric}{end}" for metric in verdict.metrics for end in ("", "_low", "_high")]
-    header = ["configuration", "name", *factors, "verdict", "metric", *STANDING, *NUMBERS]
-    rows = [_result(row, row.verdict, verdict, factors) for row in configurations]
-    rows += [_result(row, row.kind, verdict, factors) for row in verdict.baselines]
-    write_table(path, [*header, *ends, "confusion", *Cost.model_fields], iter(rows))
+
+    id: str
+    name: str
+    levels: Mapping[str, str]
+    cells: Mapping[str, Any]
 
 
-def _result(
-    row: ConfigurationResult | ShallowBaseline | TrivialBaseline,
-    standing: str,
-    verdict: Verdict,
-    factors: Sequence[str],
-) -> list[Any]:
-    """The cells of a row; a baseline has fewer fields than a configuration, and empty cells for the others."""
+def result_rows(verdict: Verdict) -> list[ResultRow]:
+    """A row per configuration, best first, then the baselines, which have fewer cells that are not None."""
+    return [_result(row, verdict) for row in (*verdict.configurations, *verdict.baselines)]
+
+
+def _result(row: ConfigurationResult | ShallowBaseline | TrivialBaseline, verdict: Verdict) -> ResultRow:
     fields = dict(row)
-    levels, confusion, cost = fields.get("levels", {}), fields.get("confusion"), dict(fields.get("cost", ()))
-    scores = [row.metrics.get(name) for name in verdict.metrics]
-    return [
+    confusion, cost = fields.get("confusion"), dict(fields.get("cost", ()))
+    cells: dict[str, Any] = {"estimate": row.estimate}
+    cells |= {key: fields.get(key) for key in (*Standing.model_fields, *NUMBERS)}
+    cells["verdict"] = row.verdict if isinstance(row, ConfigurationResult) else row.kind
+    cells["metric"] = verdict.metric.name
+    for name in verdict.metrics:
+        score = row.metrics.get(name)
+        ends = (score.estimate, score.low, score.high) if score else (None,) * 3
+        cells |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+    cells["confusion"] = json.dumps(confusion) if confusion else None
+    return ResultRow(
         row.id,
         row.name,
-        *(levels.get(factor) for factor in factors),
-        standing,
-        verdict.metric.name,
-        *(fields.get(key) for key in (*STANDING, *NUMBERS)),
-        *(
-            cell
-            for score in scores
-            for cell in ((score.estimate, score.low, score.high) if score else (None,) * 3)
-        ),
-        json.dumps(confusion) if confusion else None,
-        *(cost.get(key) for key in Cost.model_fields),
-    ]
+        fields.get("levels", {}),
+        cells | {key: cost.get(key) for key in Cost.model_fields},
+    )
+
+
+def write_results(path: Path, verdict: Verdict) -> None:
+    """One row per configuration, best first, then the baselines; every averaging is in its column's name."""
+    ends = [f"{metric}{end}" for metric in verdict.metrics for end in ("", "_low", "_high")]
+    columns = ["verdict", "metric", *STANDING, *NUMBERS, *ends, "confusion", *Cost.model_fields]
+    _write_rows(path, result_rows(verdict), columns, {"configuration": "id", "name": "name"})
 
 
 def write_leaderboard(path: Path, verdict: Verdict) -> None:
     """One row per configuration of external scores, best first; what is not known is an empty cell."""
-    factors = list(dict.fromkeys(factor for row in verdict.configurations for factor in row.levels))
-    rows = (
+    rows = result_rows(verdict)[: len(verdict.configurations)]
+    _write_rows(path, rows, ["verdict", "metric", *LEADERBOARD], {"configuration": "name"})
+
+
+def _write_rows(
+    path: Path, rows: Sequence[ResultRow], columns: Sequence[str], who: Mapping[str, str]
+) -> None:
+    """A table of these columns, after those that say which row it is and the factors."""
+    factors = list(dict.fromkeys(factor for row in rows for factor in row.levels))
+    lines = (
         [
-            row.name,
-            *(row.levels.get(factor) for factor in factors),
-            row.verdict,
-            verdict.metric.name,
-            *(getattr(row, key) for key in LEADERBOARD),
+            *(getattr(row, key) for key in who.values()),
+            *map(row.levels.get, factors),
+            *map(row.cells.get, columns),
         ]
-        for row in verdict.configurations
+        for row in rows
     )
-    write_table(path, ["configuration", *factors, "verdict", "metric", *LEADERBOARD], rows)
+    write_table(path, [*who, *factors, *columns], lines)
 
 
 def write_scores(path: Path, rows: Rows) -> None:
