@@ -87,3 +87,6 @@ def test_the_site_is_built_without_a_fault_and_its_readers_fetch_nothing(tmp_pat
         "foldwise.interface.results.Run.failures",
     ):
         assert f'id="{name}"' in reference, name
+    # Examples are blocks of code; what begins with >>> in a docstring's text would be quoted.
+    assert "<blockquote>" not in reference
+    assert reference.count('class="highlight language-python"') >= 4

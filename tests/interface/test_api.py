@@ -1,6 +1,7 @@
 """The Python API: a run from a dict in a script, in a function and in a notebook; what it prints, and what comes back."""
 
 import inspect
+import re
 import subprocess
 import sys
 import urllib.request
@@ -150,11 +151,34 @@ def test_a_study_may_be_a_dict_and_stands_in_the_run_folder_as_a_file(run):
     assert again.verdict == run.verdict
 
 
-def test_a_dict_with_a_mistake_is_refused_with_its_key():
-    with pytest.raises(foldwise.SpecError, match="Did you mean 'epochs'"):
-        foldwise.check(STUDY | {"train": {"epcohs": 1}})
-    with pytest.raises(foldwise.SpecError, match="cannot stand in a study file"):
-        foldwise.check(STUDY | {"seed": object()})
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"train": {"epcohs": 1}},
+            "train.epcohs: no key is called 'epcohs' in train\n  → Did you mean 'epochs'?",
+        ),
+        ({"train": {"epochs": np.int64(0)}}, "train.epochs must be at least 1, got 0"),
+        ({"compare": {"model": []}}, "compare.model has no levels"),
+        ({"seed": object()}, "seed is of the type object, which cannot stand in a study file"),
+        ({"compare": {"loss": ["dice", {1}]}}, "compare.loss[1] is of the type set, which cannot"),
+        ({"data": {(1, 2): 3}}, "data has the key [1, 2], which cannot"),
+    ],
+)
+def test_a_dict_with_a_mistake_is_refused_by_its_key_and_by_no_line(change, message):
+    with pytest.raises(foldwise.SpecError) as refused:
+        foldwise.check(STUDY | change)
+    assert str(refused.value).startswith(message)
+    assert not re.search(r"the study:\d|\d \| ", str(refused.value))
+
+
+def test_a_dict_may_hold_what_numpy_has_and_not_itself():
+    study = STUDY | {"compare": {"batch_size": np.array([4, 8])}, "train": {"epochs": np.int64(1)}}
+    study["train"]["model"] = {"conv": {"width": 4, "depth": 1}}
+    assert [row.training.batch_size for row in foldwise.check(study).configurations] == [4, 8]
+    study["data"] = study
+    with pytest.raises(foldwise.SpecError, match="nested too deeply"):
+        foldwise.check(study)
 
 
 def test_the_leaderboard_has_names_and_no_ids(run):

@@ -24,7 +24,7 @@ from foldwise.study.spec import Study
 from foldwise.study.training import NO_WEIGHTS_FILE
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys
 from foldwise.study.variants import apply_variants, find_variant_errors
-from foldwise.study.yaml_places import YamlSource, parse, parse_value, read_source
+from foldwise.study.yaml_places import MAX_DEPTH, YamlSource, parse, parse_value, read_source
 
 # The key at the beginning of each error of several.
 PLACE = re.compile(r"^(\d+\. )([a-z_]+(?:\.[a-z_]+)*)(?=: )", re.M)
@@ -118,7 +118,7 @@ def open_study(
 def _written(values: Mapping[str, Any]) -> YamlSource:
     """The source of a study that was never a file, as one would have it."""
     text = in_yaml(_plain(values))
-    source = parse(text, name="the study")
+    source = parse(text, name="the study", by_keys=True)
     source.data = text.encode()
     return source
 
@@ -132,17 +132,37 @@ def in_yaml(values: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _plain(values: Mapping[str, Any]) -> Any:
-    """The values as a file would state them: keys are texts, and paths are.
+def _plain(values: Any, keys: Keys = ()) -> Any:
+    """The values as a file would state them: keys are texts, and so are paths; what numpy has is a number or a list.
 
     Raises:
         SpecError: something cannot stand in a file.
     """
-    try:
-        return json.loads(json.dumps(values, default=os.fspath))
-    except (TypeError, ValueError, RecursionError) as error:
-        cure = "Use dicts, lists, texts, numbers, True, False and None."
-        raise SpecError(f"these values cannot stand in a study file: {error}", cure=cure) from None
+    if len(keys) > MAX_DEPTH:  # also what holds itself
+        what = f"{dotted(keys[:2])} is nested too deeply"
+        raise SpecError(what, cure="Nothing here needs so many levels.")
+    if isinstance(values, Mapping):
+        return {_plain_key(key, keys): _plain(value, (*keys, str(key))) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value, (*keys, index)) for index, value in enumerate(values)]
+    if hasattr(values, "tolist"):
+        return _plain(values.tolist(), keys)
+    if isinstance(values, os.PathLike):
+        return os.fspath(values)
+    if values is None or isinstance(values, str | int | float):
+        return json.loads(
+            json.dumps(values)
+        )  # kinds of their own, such as of an enumeration, are plain after it
+    cure = "Use dicts, lists, texts, numbers, True, False and None."
+    what = f"{dotted(keys)} is of the type {type(values).__name__}, which cannot stand in a study file"
+    raise SpecError(what, cure=cure)
+
+
+def _plain_key(key: Any, above: Keys) -> str:
+    if not isinstance(key, str | int):
+        what = f"{dotted(above) or 'the study'} has the key {shown(key)}, which cannot stand in a study file"
+        raise SpecError(what, cure="Use texts for keys.")
+    return str(key)
 
 
 def findable(study: Study, base: Path) -> Study:

@@ -63,6 +63,7 @@ class YamlSource:
         errors: what is wrong with the form, such as a key that is stated twice.
         origins: keys of what a variant stated -> the keys where it stands in the text.
         overrides: keys that were set from outside -> how that was written.
+        by_keys: whether errors name keys and no lines: of values of a program, which nobody has seen as a text.
     """
 
     name: str
@@ -74,11 +75,16 @@ class YamlSource:
     errors: list[Invalid] = field(default_factory=list)
     origins: dict[Keys, Keys] = field(default_factory=dict)
     overrides: dict[Keys, str] = field(default_factory=dict)
+    by_keys: bool = False
 
     def error(self, error: Invalid) -> SpecError:
         """The error that shows what is wrong: file, line and column, the line itself and a caret."""
         if outside := self.outside(error.keys):
             return SpecError(error.what, where=outside, cure=error.cure)
+        if self.by_keys:
+            path = dotted(error.keys)
+            where = None if error.what.startswith(f"{path} ") else path or self.name
+            return SpecError(error.what, where=where, cure=error.cure)
         return self.error_at(*self.order(error), error.what, error.cure)
 
     def outside(self, keys: Keys) -> str | None:
@@ -89,7 +95,8 @@ class YamlSource:
     def where(self, keys: Keys) -> str:
         """Where a key was set: ``study.yaml:12:5``, or how that was written outside of the file."""
         line, column = self.position(keys, at="key")
-        return self.outside(keys) or f"{self.name}:{line + 1}:{column + 1}"
+        place = dotted(keys) if self.by_keys else f"{self.name}:{line + 1}:{column + 1}"
+        return self.outside(keys) or place
 
     def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
         """The error that shows a place, both from 0."""
@@ -151,13 +158,13 @@ def read_source(path: Path) -> YamlSource:
     return source
 
 
-def parse(text: str, *, name: str) -> YamlSource:
+def parse(text: str, *, name: str, by_keys: bool = False) -> YamlSource:
     """The plain values of a YAML text.
 
     Raises:
         SpecError: it is no YAML; errors that leave it readable are collected in `YamlSource.errors` instead.
     """
-    source = YamlSource(name, text.splitlines())
+    source = YamlSource(name, text.splitlines(), by_keys=by_keys)
     try:
         yaml = YAML(typ="safe", pure=True)
         yaml.Composer = _BoundedComposer
