@@ -15,7 +15,8 @@ from foldwise.runs.launchers.meters import DeviceMemory
 from foldwise.runs.sharing import workers_here
 
 CONTEXT_MB = 500.0  # that a process takes of a device when it first uses it
-STEP_S = 0.1
+STEP_S = 0.05
+WAIT_S = 200  # at most, for what others do: a machine that is busy takes long to start them
 
 
 class Ledger:
@@ -70,9 +71,33 @@ def happened(folder):
     return [(float(line.split()[0]), line.split()[1:]) for line in lines]
 
 
+def counts(events, device):
+    """Of the items on a device: how many were being done at last, the most at a time, how many have ended or were refused."""
+    seen = dict.fromkeys(("now", "most", "ended", "refused"), 0)
+    for _, (what, _, where, _) in events:
+        if where == device:
+            seen["now"] += 1 if what == "begun" else -1
+            seen["most"] = max(seen["most"], seen["now"])
+            if what != "begun":
+                seen[what] += 1
+    return seen
+
+
+def wait(job, beat, waits):
+    """Go on only when others are so far, however long they take to start: each (device, count, number)."""
+    until = time.monotonic() + WAIT_S
+    while any(counts(happened(job.folder), device)[count] < number for device, count, number in waits):
+        assert time.monotonic() < until, f"{waits} did not come"
+        job.beat(beat)
+        time.sleep(STEP_S)
+
+
 def fit(job):
-    """Take memory of the device step by step, as the settings say."""
+    """Take memory of the device step by step, as the settings say; done for the first time, wait after a step where they say so."""
     settings, device = job.item.settings, os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    again = (job.folder.root / "happened.txt").exists() and any(
+        words[1] == job.item.id for _, words in happened(job.folder)
+    )
     note(job.folder, "begun", job.item.id, device or "cpu", workers_here())
     ledger = Ledger(settings["ledger"], settings["capacity_mb"]) if device else None
     most = 0.0
@@ -86,8 +111,10 @@ def fit(job):
                 ledger.take(device, CONTEXT_MB)
                 raise
         # Of a processor no memory of a device is stated, as a real fit does it: it would pass for the need of fits.
-        job.beat({"epoch": epoch, "epochs": 9} | ({"device_mb": most} if device else {}))
-        time.sleep(settings.get("step_s", STEP_S))
+        beat = {"epoch": epoch, "epochs": 9} | ({"device_mb": most} if device else {})
+        job.beat(beat)
+        time.sleep(STEP_S)
+        wait(job, beat, () if again else settings.get("waits", {}).get(str(epoch), ()))
     if ledger:
         ledger.take(device, CONTEXT_MB)
     note(job.folder, "ended", job.item.id, device or "cpu", workers_here())
