@@ -36,11 +36,14 @@ studies: $(READY)
 	echo; echo "All five in $$(( $$(date +%s) - began )) s. Their reports:"; \
 	ls -1 runs/*-phantom$(if $(QUICK),-quick)/report.html
 
-# Three processes on two cores: where one waits, for jobs of Slurm or for a browser, the others work.
+# Three processes on two cores: where one waits, for jobs of Slurm or for a browser, the others work. Ray's tests, which mostly
+# wait, are done meanwhile in a process of their own and shown last: Ray reads its token once for a process, and other tests
+# begin Rays with other tokens.
+RAYS := tests/runs/launchers/test_ray.py
 test: $(READY)
-	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/runs/launchers/test_ray.py
-	@# In a process of its own: Ray reads its token once for a process, and other tests begin Rays with other tokens.
-	$(BIN)/python -m pytest tests/runs/launchers/test_ray.py
+	@printed=$$(mktemp); $(BIN)/python -m pytest $(RAYS) >$$printed 2>&1 & rays=$$!; \
+	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore $(RAYS); others=$$?; \
+	wait $$rays; code=$$?; cat $$printed; rm $$printed; exit $$((others ? others : code))
 
 # Studies, tables of labels and tables of scores at random, 1,000 of each: some minutes.
 fuzz: $(READY)

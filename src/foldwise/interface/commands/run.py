@@ -70,11 +70,13 @@ def check(
     quick: Quick = False,
 ) -> None:
     """Read the study, decode and audit its images, make the folds and the plan. Trains nothing."""
-    from foldwise.pipeline import pipeline
-    from foldwise.runs.launchers.local import default_workers
     from foldwise.study.reading import open_study
 
+    # Read before the pipeline is imported: what is wrong in it is said a second earlier.
     file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
+    from foldwise.pipeline import pipeline
+    from foldwise.runs.launchers.local import default_workers
+
     with Terminal() as terminal:
         prepared, costs = pipeline.check(file, progress=terminal.decoding, trying=terminal.trying)
     say_check(prepared, costs, workers=default_workers("auto", prepared.study.threads, costs.memory_mb()))
@@ -91,11 +93,12 @@ def plan(  # noqa: PLR0913 - every one is an option of the command
     no_fetch: NoFetch = False,
 ) -> None:
     """Check, and lay the run folder out for workers that you start yourself. Trains nothing."""
-    from foldwise.pipeline import pipeline
-    from foldwise.pipeline.options import RunOptions
     from foldwise.study.reading import open_study
 
     file = open_study(study, set_, in_order(variant, phantom=phantom, quick=quick))
+    from foldwise.pipeline import pipeline
+    from foldwise.pipeline.options import RunOptions
+
     options = RunOptions(out, retry=retry, fetch=not no_fetch)
     with Terminal() as terminal:
         folder = pipeline.plan(file, options, terminal)
@@ -118,13 +121,14 @@ def run(  # noqa: PLR0913 - every one is an option of the command
     dry_run: DryRun = False,
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
-    from foldwise.pipeline import pipeline
-    from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.study.laid_profiles import from_profile
     from foldwise.study.reading import open_study
 
     variants = in_order(variant, phantom=phantom, quick=quick)
     file = open_study(study, set_, variants, profile=(on, profile))
+    from foldwise.pipeline import pipeline
+    from foldwise.pipeline.options import RunOptions, Silent
+
     options = RunOptions(out, workers, device, on, retry=retry, fetch=not no_fetch)
     if sentence := from_profile(file.source, on):
         print(sentence, file=sys.stderr)
