@@ -1,6 +1,62 @@
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from foldwise.errors import DataError, FoldwiseError, MissingExtra, SpecError, choose, need
+
+# What a cure can ask of its reader, as it begins a sentence or a part of one; or a command, or the values that are allowed.
+ACTIONS = (
+    "add ask begin bring build call change check choose compare compute connect copy correct cut decide decompress delete"
+    " do download draw end export fetch fill finish get give install judge keep label lay leave let list look lower make"
+    " mend mount move name number open point put quote read register remove rename replace report return run save say see"
+    " separate set shorten split stack start state take train transpose try turn unpack unset use wait widen write"
+)
+ACTION = re.compile(
+    rf"(?:^ ?|[.;:,] |\b(?:or|and|else|please|then|to|all|first|yourself) )(?:{ACTIONS.replace(' ', '|')})\b",
+    re.I,
+)
+COMMAND = re.compile(
+    r"(?<![a-z])(?:foldwise|pip|kubectl|chmod|cd|sudo|conda) |--[a-z]|\b[a-z_]+\.[a-z_]+: |^data\.classes"
+)
+ALLOWED = re.compile(r"(?:known|there are|for example|keys are|such as|did you mean)\b", re.I)
+
+
+def cures():
+    """(file and line, text) of every cure that is written down; what is put in is {}."""
+    for path in sorted((Path(__file__).parents[1] / "src/foldwise").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            written = []
+            if isinstance(node, ast.Call):
+                written = [word.value for word in node.keywords if word.arg == "cure"]
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                written = [node.value] if node.targets[0].id == "cure" else []
+            for value in written:
+                parts = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+                for part in parts:
+                    if isinstance(part, ast.Constant | ast.JoinedStr):
+                        yield f"{path.name}:{part.lineno}", text_of(part)
+
+
+def text_of(node):
+    pieces = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(str(piece.value or "") if isinstance(piece, ast.Constant) else "{}" for piece in pieces)
+
+
+def test_every_cure_names_something_to_do():
+    """What merely says how things are leaves the reader where he was."""
+    every = list(cures())
+    assert len(every) > 400
+    patterns = (ACTION, COMMAND, ALLOWED)
+    told = {
+        place: text
+        for place, text in every
+        if len(text) > 1 and not text.startswith("{}") and not any(p.search(text) for p in patterns)
+    }
+    assert told == {}
+    assert not ACTION.search("As data.decoding.alpha states.")
+    assert not ACTION.search("Masks bear the names of their images.")
 
 
 def test_an_error_says_what_where_and_the_cure():

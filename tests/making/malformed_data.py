@@ -109,7 +109,7 @@ FAULTS: dict[str, Fault] = {
     "masks and a table": Fault(masks_and_table, ("could be segmented (masks/) or classified (labels.csv)", "State data.task")),
     "two tables": Fault(two_tables, ("one.csv, two.csv", "State data.table")),
     "stated table absent": Fault(two_classes, ("no table 'x.csv'",), SpecError, {"table": "x.csv"}),
-    "stated masks absent": Fault(pairs, ("no folder 'truth'", "Folders: images, masks"), SpecError, {"masks": "truth"}),
+    "stated masks absent": Fault(pairs, ("no folder 'truth'", "Name one of its folders: images, masks"), SpecError, {"masks": "truth"}),
     "image without mask": Fault(image_without_mask, ("1 image has no mask of the same name: images/lonely.png",)),
     "mask without image": Fault(mask_without_image, ("1 mask has no image of the same name: masks/idle.png",)),
     "one mask without its ending": Fault(masks_of_which_one_has_no_ending, ("1 file has a name that ends in '_mask', and the others have none: masks/a_mask.png",)),

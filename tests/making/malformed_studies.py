@@ -729,7 +729,9 @@ MALFORMED = [
     Malformed(
         "a list within itself",
         ("study: gel\ndata: &data\n  path: *data\n"),
-        ("study.yaml: lists or mappings are nested too deeply\n  → Nothing here needs so many levels."),
+        (
+            "study.yaml: lists or mappings are nested too deeply\n  → Write it with fewer levels: nothing here needs so many."
+        ),
     ),
     Malformed(
         "override without equals",

@@ -41,7 +41,7 @@ def test_batches_of_one_are_refused_by_check_and_not_fit_by_fit(small_pictures):
             f"study.yaml, {name} · batch_size 1: the model '{name}' cannot be trained on the smallest batch"
             in errors
         )
-    assert errors.count("What would do: a 'batch_size' of 2 or more") == 2
+    assert errors.count("Use one of these: a 'batch_size' of 2 or more") == 2
     assert "images of 50 x 50 pixels" in errors
 
 
@@ -91,4 +91,4 @@ def test_own_code_that_ends_the_program_or_never_ends_is_named(small_pictures, m
         check(open_study(small_pictures / "study.yaml"))
     assert words in refused.value.what
     assert "of_mine_that_ends.py" in refused.value.where
-    assert "belongs into a function" in refused.value.cure
+    assert "from the top of the file into a function" in refused.value.cure

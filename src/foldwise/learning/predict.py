@@ -43,6 +43,7 @@ from foldwise.storage import write_json, written_whole
 from foldwise.text import some
 
 WARNING = "warning"  # the last column: why not to rely on this row; empty where there is nothing to say
+NUM_CURES = 3  # of images that are left out
 BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once
 
 
@@ -208,9 +209,11 @@ def _left_out(problems: list[DataError], num_images: int, out: Path) -> Foldwise
     listed = listed.replace(",   ", "\n  ")
     verb = "was" if len(problems) == 1 else "were"
     what = f"{len(problems)} of {num_images} images {verb} left out:\n{listed}"
+    cures = list(dict.fromkeys(problem.cure for problem in problems if problem.cure))[:NUM_CURES]
     if not num_kept:
-        return DataError(what, cure="See what each of them needs.")
-    return LeftOut(what, cure=f"The predictions of the other {num_kept} are in {out}.")
+        return DataError(what, cure=" ".join(cures) or "Name images like those of the training.")
+    kept = f"The predictions of the other {num_kept} are in {out}."
+    return LeftOut(what, cure=" ".join([kept, *cures]))
 
 
 def predicted(

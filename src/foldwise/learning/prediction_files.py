@@ -51,7 +51,9 @@ def images_to_predict(images: Path) -> tuple[list[str], list[DataError]]:
     }
     problems = [DataError(what, where=name) for what, files in lost.items() for name in files]
     if not names and not problems:
-        raise DataError(f"{images} holds no image", cure=f"{readable()} files are read.")
+        raise DataError(
+            f"{images} holds no image", cure=f"Name a folder that holds images: {readable()} files are read."
+        )
     return names, problems
 
 

@@ -168,7 +168,9 @@ def _read(
         stated = ExternalData.model_validate({**labels, "path": str(images.resolve())})
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise SpecError(wrong, where="--set", cure="See data.external in docs/study.md.") from None
+        raise SpecError(
+            wrong, where="--set", cure=f"Write them as data.external of a study: {', '.join(keys)}."
+        ) from None
     validation = study.validate_
     packed: Packed
     try:

@@ -140,7 +140,7 @@ def _plain(values: Any, keys: Keys = ()) -> Any:
     """
     if len(keys) > MAX_DEPTH:  # also what holds itself
         what = f"{dotted(keys[:2])} is nested too deeply"
-        raise SpecError(what, cure="Nothing here needs so many levels.")
+        raise SpecError(what, cure="Write it with fewer levels: nothing here needs so many.")
     if isinstance(values, Mapping):
         return {_plain_key(key, keys): _plain(value, (*keys, str(key))) for key, value in values.items()}
     if isinstance(values, list | tuple):

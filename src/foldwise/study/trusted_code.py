@@ -111,6 +111,6 @@ def refuse_unimportable(names: Collection[str], imported: set[str]) -> None:
             raise SpecError(
                 f"importing {module} {ending}",
                 where=str(path) if path else None,
-                cure="What runs long, or ends the program, belongs into a function, not to the top of the file.",
+                cure="Move what runs long, or ends the program, from the top of the file into a function.",
             )
         imported.add(module)

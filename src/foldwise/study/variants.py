@@ -77,7 +77,12 @@ def _form(document: Any) -> Iterator[Invalid]:
     listed = document.get(VARIANTS) if isinstance(document, dict) else None
     if isinstance(listed, dict) and len(listed) > MAX_VARIANTS:
         what = f"the study has {len(listed):,} variants; at most {MAX_VARIANTS} are read"
-        yield Invalid((VARIANTS,), what, "Factors of compare are for what is to be compared.", at="key")
+        yield Invalid(
+            (VARIANTS,),
+            what,
+            "Leave some out, and state what is to be compared as factors of compare.",
+            at="key",
+        )
     for name, part in listed.items() if isinstance(listed, dict) else ():
         keys: Keys = (VARIANTS, name)
         if not NAME.fullmatch(name):

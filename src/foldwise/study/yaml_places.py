@@ -176,11 +176,13 @@ def parse(text: str, *, name: str, by_keys: bool = False) -> YamlSource:
         raise _form_error(source, error) from None
     except RecursionError:
         raise SpecError(
-            "lists or mappings are nested too deeply", where=name, cure="Nothing here needs so many levels."
+            "lists or mappings are nested too deeply",
+            where=name,
+            cure="Write it with fewer levels: nothing here needs so many.",
         ) from None
     except _TooManyNodes:
         what = f"there are more than {MAX_NODES:,} keys and values, with what aliases (*name) repeat"
-        raise SpecError(what, where=name, cure="A study has some tens of them.") from None
+        raise SpecError(what, where=name, cure="Leave most of them out: a study has some tens.") from None
     return source
 
 
@@ -269,7 +271,7 @@ def _read(source: YamlSource, node: Node, keys: Keys) -> Any:
     value = plain_value(written) if plain else written
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         what = f"{name} is a whole number beyond 64 bits, got {shown(value)}"
-        raise source.error(Invalid(keys, what, "No number here needs so many digits."))
+        raise source.error(Invalid(keys, what, "Write a smaller number."))
     return value
 
 

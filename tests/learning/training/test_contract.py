@@ -60,6 +60,8 @@ def test_fixed_views_of_what_cannot_be_stored_are_refused(task, stated, reason):
         raised.value
     )
     assert "Leave cache_views out" in str(raised.value)
+    beside = "training: [{freeze: encoder, cache_views: 8}, {freeze: none}]"
+    assert (beside in raised.value.cure) == (asked.freeze == "none")
 
 
 # Batches as small as they come -------------------------------------------------------------------
@@ -85,8 +87,8 @@ def test_a_batch_without_statistics_is_refused_with_what_helps(name, task, num, 
     with pytest.raises(SpecError) as refused:
         check_training(training(name, batch_size=1), shape(task, size_hw), batch)
     assert f"the smallest batch that is made of these images, 1 image of {size_hw[0]} x {size_hw[1]} pixels: ValueError" in refused.value.what  # fmt: skip
-    assert refused.value.cure == f"What would do: {cure}"
-    with pytest.raises(SpecError, match="What would do: more images to train on"):
+    assert refused.value.cure == f"Use one of these: {cure}"
+    with pytest.raises(SpecError, match="Use one of these: more images to train on"):
         check_training(training(name, batch_size=16), shape(task, size_hw), batch)
     check_training(training(name, batch_size=1), shape(task, (128, 128)), SmallestBatch(2, (128, 128)))
 

@@ -230,7 +230,7 @@ def test_a_volume_that_is_reached_by_a_link_is_the_volume(monkeypatch, tmp_path)
             "the run folder /study/runs/gel does not lie on the volume, which is at /other",
         ),
         ({"mounted_here": "/other"}, "mounted_here of the profile"),
-        ({"cache": None}, "FOLDWISE_CACHE, or cache of the profile"),
+        ({"cache": None}, "by FOLDWISE_CACHE, or state cache in the profile"),
         ({"trust_code": True}, "with your own code, does not lie on the volume"),
     ],
 )

@@ -77,7 +77,7 @@ def _of_kind(name: str, steps: Sequence[Step]) -> tuple[Step, ...]:
 
 def _right_if(kind: StepKind, *, stated: bool) -> str:
     if stated:
-        return f"As data.decoding.{kind.key} states."
+        return f"Leave it as it is if you meant what data.decoding.{kind.key} says. Else: {kind.cure()}"
     if not kind.key:
         return kind.advice
     return f"Right if that is what you see in a viewer. {kind.cure()}"

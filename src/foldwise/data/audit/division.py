@@ -173,5 +173,7 @@ def _shifted(dataset: Dataset, packed: Packed, part_N: np.ndarray) -> list[Findi
         return []
     examples = some([f"{dataset.classes[k]} {train_K[k]:.0%} and {test_K[k]:.0%}" for k in shifted])
     message = f"Classes have another share of the training images than of the test images: {examples}."
-    cure = "Scores hold for such test images; thresholds and probabilities are set where shares are others."
+    cure = (
+        "Draw the parts so that classes have like shares in both; else scores hold for such test images only."
+    )
     return [Finding("shifted_shares", "warning", message, (), cure)]

@@ -134,9 +134,7 @@ def _errors(
 ) -> list[DataError]:
     if not files:
         what = f"no file belongs to a channel called {' or '.join(channels)}"
-        cure = (
-            "data.channels holds the ends of the file names (a_red.png) or the names of folders (red/a.png)."
-        )
+        cure = "State in data.channels the ends of the file names (a_red.png) or the names of folders (red/a.png)."
         return [DataError(what, where=where, cure=cure)]
     missing = [
         pattern.replace("{}", channel)
@@ -146,7 +144,7 @@ def _errors(
     ]
     cure = "Name every channel in data.channels, or take the files out."
     errors = errors_about(strange, "file belongs", "files belong", "to no channel", where=where, cure=cure)
-    cure = "Every image needs a file of each channel in data.channels, of one file type."
+    cure = "Add them, all of one file type, or leave their channel out of data.channels."
     missing = sorted(missing, key=natural)
     return errors + errors_about(
         missing, "channel file is", "channel files are", "not there", where=where, cure=cure

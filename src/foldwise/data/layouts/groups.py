@@ -68,7 +68,7 @@ def _by_pattern(cases: Sequence[Case], pattern: str) -> Grouped:
         raise SpecError(f"{pattern!r} is no regular expression ({error})", where="validate.group") from None
     if expression.groups != 1:
         problem = f"{pattern!r} has {expression.groups} groups in parentheses, not one"
-        cure = r"For names like p12_left.png write pattern:^(p\d+)_"
+        cure = r"Put one part in parentheses: for names like p12_left.png, pattern:^(p\d+)_"
         raise SpecError(problem, where="validate.group", cure=cure)
     # In a process of its own: some patterns, as (a+)+b, try more ways than there are seconds, and cannot be interrupted.
     files = [PurePosixPath(case.name).name for case in cases]

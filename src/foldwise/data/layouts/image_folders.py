@@ -63,7 +63,7 @@ def read_folders(listing: Listing) -> Dataset:
         absent = [name for name in stated if name not in folders]
         if absent:
             problem = f"no folder of images is called {some(absent)}"
-            raise SpecError(problem, where="data.classes", cure=f"Folders: {', '.join(folders)}.")
+            raise SpecError(problem, where="data.classes", cure=f"Name some of: {', '.join(folders)}.")
     classes = stated or tuple(folders)
     if data.layout != "class_folders" and stated is None:
         for part in parts.values():

@@ -75,7 +75,7 @@ def label_columns(table: Table, data: DataSpec, image_column: str, split: str) -
     """The columns that hold labels: those stated, one called ``label``, the 0/1 columns, or the only other one."""
     if data.label_columns is not None:
         if not data.label_columns:
-            cure = f"Columns: {', '.join(table.columns)}."
+            cure = f"Name some of: {', '.join(table.columns)}."
             raise SpecError("no column is named", where="data.label_columns", cure=cure)
         return tuple(table.column(name, "data.label_columns") for name in data.label_columns)
     used = {"", image_column, composed(data.group_column or ""), composed(split)}

@@ -132,10 +132,14 @@ def _check(dataset: Dataset, data: DataSpec) -> None:
     """Raise where no comparison is possible, however the data were read."""
     root = dataset.root
     if not dataset.cases:
-        raise DataError("there are no images", where=str(root), cure=f"{readable()} files are read.")
+        raise DataError(
+            "there are no images", where=str(root), cure=f"Put images there: {readable()} files are read."
+        )
     if len(dataset.classes) < 2:
         problem = f"there is one class only: {some(dataset.classes)}"
-        raise DataError(problem, where=str(root), cure="A comparison needs two classes at least.")
+        raise DataError(
+            problem, where=str(root), cure="Add images of another class: a comparison needs two at least."
+        )
     if not all(name.strip() for name in dataset.classes):
         problem = "a class has no name, or only letters that cannot be seen"
         raise DataError(problem, where=str(root), cure="Name its column, its folder or its cells.")

@@ -193,7 +193,7 @@ class Listing:
         # Hidden files are editors' locks and copies, as of LibreOffice and macOS.
         tables = sorted(path for path in self.root.glob("*.csv") if not path.name.startswith("."))
         if stated is not None and not on_disk(self.root, stated).is_file():
-            cure = f"CSV files there: {', '.join(path.name for path in tables) or 'none'}."
+            cure = f"Name one of the CSV files there: {', '.join(path.name for path in tables) or 'none'}."
             raise SpecError(f"there is no table {stated!r} in {self.root}", where="data.table", cure=cure)
         if stated is not None or (self.root / "labels.csv").is_file():
             return on_disk(self.root, stated or "labels.csv")
@@ -287,7 +287,9 @@ def _named_folder(root: Path, stated: str | None, usual: tuple[str, ...], key: s
             return None  # labels that are drawn as masks
         if not folder.is_dir():
             problem = f"there is no folder {stated!r} in {root}"
-            raise SpecError(problem, where=key, cure=f"Folders: {', '.join(subfolders(root)) or 'none'}.")
+            raise SpecError(
+                problem, where=key, cure=f"Name one of its folders: {', '.join(subfolders(root)) or 'none'}."
+            )
         # A folder above the root has no path below it; from a root that is a link, up means from where it leads.
         path = os.path.relpath(folder, root)
         path = os.path.relpath(folder.resolve(), root.resolve()) if path.startswith("..") else path

@@ -102,7 +102,9 @@ def _table_of(split: str, root: Path, base: Path, tables: Sequence[Path]) -> tup
     candidates = [whole_path(split, folder) for folder in (base, root)]
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
-        cure = f"It may lie beside the study file ({base}) or in the data folder ({root})."
+        cure = (
+            f"Put it beside the study file ({base}) or into the data folder ({root}), or name its whole path."
+        )
         raise SpecError(f"there is no file {split}", where="validate.split", cure=cure)
     table = read_table(path)
     names = image_column(table, None)

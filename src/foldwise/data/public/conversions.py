@@ -112,7 +112,7 @@ def convert_disc(raw: Path, out: Path, progress: Progress) -> tuple[str, ...]:
     absent = [path.name for _, path in parts if path.stem not in masks]
     if absent or not parts:
         problem = f"{len(absent)} images have no mask of their name" if absent else "there are no images"
-        cure = "Masks bear the names of their images."
+        cure = "Get the copy again whole: masks bear the names of their images."
         raise DataError(problem, where=str(root / "clean_masks"), cure=cure)
     rows, num_cut = [], 0
     for done, (part, path) in enumerate(parts, 1):
@@ -198,7 +198,9 @@ def _atlas_labels(table: Table) -> dict[str, tuple[int, ...]]:
     """The label numbers of every image id, in the order of the table."""
     if table.columns != ("Id", "Target"):
         problem = f"the columns are {', '.join(table.columns)}"
-        raise DataError(problem, where=table.name, cure="They must be Id and Target.")
+        raise DataError(
+            problem, where=table.name, cure="Get the file again, or name its columns Id and Target."
+        )
     labels: dict[str, tuple[int, ...]] = {}
     for k, row in enumerate(table.rows):
         numbers = row["Target"].split()

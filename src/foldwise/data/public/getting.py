@@ -173,7 +173,7 @@ def _original(
 
         copy = fetch(source.origin, cache_root() / "downloads" / source.shelf, progress)
     if not copy.exists():
-        cure = f"It must hold {some(source.original)}."
+        cure = f"Name a folder that holds {some(source.original)}, or an archive of it."
         raise SpecError(f"{copy} does not exist", where="--local" if local else None, cure=cure)
     if copy.is_dir():
         return copy, {"local": local is not None, "original_sha256": None}
@@ -281,8 +281,8 @@ def _checked_copy(source: Source, local: Path) -> Path | None:
         root = find_root(local, source.original)
     except DataError as error:
         problem = f"{local} is no copy of {source.name}: {error.what}"
-        cure = f"A copy holds {', '.join(source.original)}. Images of your own are read with data.path alone,"
-        raise SpecError(problem, where="data.path", cure=f"{cure} without data.source.") from None
+        cure = f"Name a copy, which holds {', '.join(source.original)}; for images of your own leave data.source out."
+        raise SpecError(problem, where="data.path", cure=cure) from None
     return root if source.as_it_is else None
 
 

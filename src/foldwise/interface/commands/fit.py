@@ -104,7 +104,7 @@ def save(options: Fit) -> Path:
         raise SpecError(f"{options.model_path} is no model", where="--model-path", cure=cure)
     for option, stated in (("--data", str(options.data)), ("--weights", options.weights)):
         if stated and stated not in NO_WEIGHTS_FILE and not on_disk(Path(), stated).exists():
-            cure = "A path that does not begin with / starts at the current folder."
+            cure = "Name one that is there; a path that does not begin with / starts at the current folder."
             raise SpecError(f"there is no {stated}", where=option, cure=cure)
     path = options.save_study or RunFolder(options.root).study_file
     write_study(document(options, beside=path.parent), path)

@@ -92,7 +92,10 @@ def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(),
     """
     fits = [folder for folder in done if (folder / MODEL).is_file()]
     if not fits:
-        raise RunError("none of the winner's fits left a model", cure="See foldwise status for what failed.")
+        raise RunError(
+            "none of the winner's fits left a model",
+            cure="Mend what foldwise status names, and do it again with foldwise run --retry.",
+        )
     with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
         stated = asdict(decision) | asdict(seen) | {"code": _copy_code(seen.code, scratch / CODE)}

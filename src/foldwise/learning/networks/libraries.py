@@ -58,7 +58,7 @@ def free_options(request: ModelRequest) -> dict[str, Any]:
     for name in request.options:
         if name in _STATED:
             what = f"the option {name!r} of {request.name!r} is not free"
-            raise SpecError(what, cure="It follows from the data, 'weights' and 'head'.")
+            raise SpecError(what, cure="Leave it out: it follows from the data, 'weights' and 'head'.")
     return request.options
 
 

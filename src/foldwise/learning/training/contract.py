@@ -115,6 +115,9 @@ def _check_views(training: Training, shape: DataShape) -> None:
     if training.cache_views and (reason := why_not_stored(training, shape.task)):
         what = f"cache_views: {training.cache_views} stores what a frozen encoder makes of whole images, and {reason}"
         cure = "Leave cache_views out, or state freeze: encoder for a classification without crop_px and pretrain."
+        if training.freeze != "encoder":
+            beside = f"training: [{{freeze: encoder, cache_views: {training.cache_views}}}, {{freeze: none}}]"
+            cure += f" To compare both, move it from train into compare, beside the freeze that it is for: {beside}."
         raise SpecError(what, cure=cure)
 
 
@@ -135,7 +138,7 @@ def _check_step(training: Training, design: Architecture, shape: DataShape, batc
     raise SpecError(
         f"the model {training.model.name!r} cannot be trained on the smallest batch that is made of these images, "
         f"{batch}: {reason}",
-        cure=f"What would do: {cures}.",
+        cure=f"Use one of these: {cures}.",
     )
 
 

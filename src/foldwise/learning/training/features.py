@@ -35,6 +35,7 @@ from foldwise.runs.leases import Beat
 from foldwise.storage import write_array
 from foldwise.study.training import DRAWN, Augment, Choice, Training
 
+OURS = "Please report it with this message: it is a mistake in foldwise."
 BATCH = 16  # of every encoder, since no step depends on it: only forward passes are done
 
 
@@ -147,7 +148,7 @@ def _frozen_encoder(stated: dict[str, Any], packed: Packed, seed: int) -> Classi
     network = build(training, DataShape.of(packed), seed=seed)
     if not isinstance(network, Classifier):
         what = f"{training.model} has no features that could be shared"
-        raise RunError(what, cure="This is a mistake in foldwise.")
+        raise RunError(what, cure=OURS)
     return network
 
 
@@ -157,7 +158,7 @@ def _shared_normalization(job: Job) -> Normalization:
     differs = stated["normalize"] == "train" or (stated["normalize"] == "auto" and not pretrained)
     if differs and not of_fold:
         what = "features cannot be shared: their normalisation would differ from fold to fold"
-        raise RunError(what, cure="This is a mistake in the plan of foldwise.")
+        raise RunError(what, cure=OURS)
     train = job.split.train if of_fold else np.arange(0)
     return normalization(stated["normalize"], pretrained=pretrained, packed=job.packed, train=train)
 

@@ -107,7 +107,7 @@ class Kubectl:
             f"--timeout={STOP_S + 30}s",
         )
         if self._ask(*words, limit_s=STOP_S + COMMAND_S) is None:
-            cure = f"When it answers again: {' '.join(self.command)} delete job {name}"
+            cure = f"When it answers again, run: {' '.join(self.command)} delete job {name}"
             raise RunError(f"the job {name} could not be deleted: the cluster does not answer", cure=cure)
 
     def last_lines(self, name: str) -> str:

@@ -200,7 +200,7 @@ def _cache(crew: Crew) -> PurePosixPath:
     profile = crew.asks(KubernetesProfile)
     cache = PurePosixPath(profile.cache) if profile.cache else _in_pods(cache_root(), profile)
     if cache is None:
-        cure = "FOLDWISE_CACHE, or cache of the profile, says where it is"
+        cure = "Name one that does by FOLDWISE_CACHE, or state cache in the profile"
         raise _not_there(f"the cache {cache_root()}", profile, cure)
     return cache
 
