@@ -71,7 +71,9 @@ def test_the_record_of_the_chosen_epoch_is_what_the_saved_network_says(tmp_path,
 def test_counts_of_training_and_inner_validation_are_those_of_scikit_learn(tmp_path, task):
     packed = tiny(task)
     _, scores = fit(tmp_path / "fit", task, packed=packed, epochs=2)
-    for part, cases in (("train", SPLIT.train), ("validation", SPLIT.validation)):
+    # Of the training part, as many as the validation part has.
+    assert len(scores["train_case"]) == len(SPLIT.validation)
+    for part, cases in (("train", scores["train_case"]), ("validation", SPLIT.validation)):
         p, true = said(tmp_path / "fit", packed, cases)
         got = scores[f"{part}_confusion"]
         assert got.dtype == np.int64
