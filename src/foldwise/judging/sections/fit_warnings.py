@@ -215,7 +215,7 @@ def undertrained(
     ]
     if not late:
         return None
-    message = f"In most fits of {some(late, 3)} the best epoch is among the last 5 %, and training was still improving."
+    message = f"In most fits of {some(late, 3)}, the best epoch is among the last 5 %, and training was still improving."
     cure = "Set train.epochs higher; every configuration should have stopped improving."
     return VerdictWarning(code="UNDERTRAINED", message=message, cure=cure)
 
