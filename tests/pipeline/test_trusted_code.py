@@ -1,10 +1,12 @@
 """Code that a folder names is run only where the user says so; a study that the user hands over runs its own."""
 
+import html
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from typed import foldwise
 from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import RunError
 from foldwise.interface import api, models
+from foldwise.reporting.report_data import OwnFile, gather
+from foldwise.reporting.sections.verdict.methods import reproduce_section
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import seal
 from foldwise.study.own_code import content_of
@@ -239,6 +243,25 @@ def handed_over(made, tmp_path, monkeypatch):
     sys.modules.pop("mine", None)
     yield tmp_path
     sys.modules.pop("mine", None)
+
+
+def test_the_report_lists_the_own_code_that_travels_and_shows_it_as_text(handed_over):
+    root = handed_over / "author"
+    page = (root / "runs/own/report.html").read_text()
+    shown = html.unescape(
+        page.partition('aria-label="winner/code/mine.py"><code>')[2].partition("</code>")[0]
+    )
+    assert shown == NET
+    lines = len(NET.splitlines())
+    assert f'<summary>winner/code/mine.py <span class="muted">({lines} lines)</span></summary>' in page
+    assert content_of(root / "runs/own/winner/code/mine.py") in page
+    folder = RunFolder.open(root / "runs/own")
+    (folder.winner / "code/more.py").write_text("")  # which nobody copied
+    assert [file.path for file in gather(folder).own_code] == ["winner/code/mine.py"]
+    text = "a = 1  # \u202e<script>\x00\r\n"
+    data = replace(gather(folder), own_code=[OwnFile("winner/code/x.py", "sha256:0", text)])
+    (file,) = reproduce_section(data)["reproduce"]["own_code"]
+    assert file["text"] == "a = 1  # \\u202e<script>\\u0000\n"
 
 
 def test_own_code_travels_with_the_winner_and_is_run_only_where_trusted(handed_over):

@@ -22,6 +22,7 @@ from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
 from foldwise.sealed import read_table, read_text
 from foldwise.sealed_arrays import Arrays
+from foldwise.study.own_code import CODE, content_of
 from foldwise.study.spec import Validation
 from foldwise.study.training import Task, Training
 from foldwise.text import in_shell
@@ -41,6 +42,15 @@ class CaseRow:
     height: int
     mode: str
     format: str
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A file of own code that lies with the winner: where in the run folder, its digest, and what is in it."""
+
+    path: str
+    digest: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class ReportData:
         run_path: the run folder as a reader types it.
         validation: what the study asked for.
         statistics: statistics.csv: numbers of all images, and of every part of every fold.
+        own_code: the files that travel with the winner.
     """
 
     verdict: Verdict
@@ -84,6 +95,7 @@ class ReportData:
     run_path: str = "run"
     validation: Validation = field(default_factory=Validation)
     statistics: Sequence[Mapping[str, str]] = ()
+    own_code: Sequence[OwnFile] = ()
 
     @property
     def confidence(self) -> str:
@@ -194,7 +206,27 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         run_path=_run_path(folder.root),
         validation=study.validate_,
         statistics=read_table(folder.statistics) if folder.statistics.exists() else (),
+        own_code=_own_code(folder, verdict),
     )
+
+
+def _own_code(folder: RunFolder, verdict: Verdict) -> list[OwnFile]:
+    """The own code that lies with the winner of this verdict, as it was copied; nothing of it is run."""
+    model, code = folder.winner / "model.json", folder.winner / CODE
+    if verdict.answer is None or not code.is_dir():
+        return []
+    record = read_json(model)
+    stated = record.get("code") or {}
+    if (record.get("answer") or {}).get("configuration") != verdict.answer.configuration:
+        return []  # the winner of before
+    # Names come from the folder, and not from the record, which somebody may have written.
+    files = {path.relative_to(code).as_posix(): path for path in sorted(code.rglob("*")) if path.is_file()}
+    return [
+        OwnFile(f"{code.relative_to(folder.root).as_posix()}/{name}", stated[name], text)
+        for name, path in files.items()
+        if stated.get(name) == content_of(path)
+        for text in [path.read_text(encoding="utf-8", errors="replace")]
+    ]
 
 
 def of_scores(verdict: Verdict) -> ReportData:

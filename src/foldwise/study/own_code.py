@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foldwise.study.training import Training
 
 LIBRARIES = ("timm", "smp", "torchvision")  # before a colon these name a library's network, and no module
+CODE = "code"  # the folder of a model with the own code of its networks, as it was when they were trained
 NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 

@@ -20,14 +20,13 @@ from foldwise.foreign import checked_id
 from foldwise.sealed import CURES, read_json, read_record, seal, verified
 from foldwise.storage import folder_replaced
 from foldwise.study.imports import find, own_file
-from foldwise.study.own_code import content_of
+from foldwise.study.own_code import CODE, content_of
 
 if TYPE_CHECKING:  # only a type here
     from foldwise.runs.folder import RunFolder
 
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 GRAPH = "onnx"  # a folder in that of the winner: its networks as one graph, once somebody has asked for it
-CODE = "code"  # another one: the user's own code of its networks, as it was when they were trained
 SCHEMA = 1
 THRESHOLD = 0.5  # of each of several labels, where the verdict says none
 SCALARS = {"train_loss": "loss/training", "val_loss": "loss/validation", "lr": "learning rate"}

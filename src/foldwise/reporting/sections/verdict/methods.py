@@ -18,6 +18,7 @@ ENVIRONMENT = (
     "splits_digest",
 )  # fmt: skip
 MAX_SEEDS = 15
+MAX_CODE = 100_000  # letters of a file of own code
 
 
 def section(data: ReportData) -> dict[str, Any]:
@@ -244,8 +245,26 @@ def reproduce_section(data: ReportData) -> dict[str, Any] | None:
         " ".join(["foldwise run study.yaml", *changes]),
         f"foldwise report {shlex.quote(data.run_path)}",
     ]
-    facts = {"facts": _facts(data), "study": data.study_text, "commands": "\n".join(commands)}
+    facts: dict[str, Any] = {"facts": _facts(data), "study": data.study_text, "commands": "\n".join(commands)}
+    facts["own_code"] = [
+        {
+            "path": file.path,
+            "lines": count(len(file.text.splitlines()), "line"),
+            "digest": file.digest,
+            "text": _visible(file.text[:MAX_CODE]),
+            "is_cut": len(file.text) > MAX_CODE,
+        }
+        for file in data.own_code
+    ]
     return {"reproduce": facts}
+
+
+def _visible(text: str) -> str:
+    """Code as it will be run: letters that cannot be seen, or turn the reading direction, as escapes."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else f"\\u{ord(letter):04x}"
+        for letter in text.replace("\r\n", "\n")
+    )
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
