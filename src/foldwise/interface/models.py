@@ -42,7 +42,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     pictures: bool = False,
     submission: str | Path | None = None,
     trust_code: bool = False,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[float, int], None] = lambda *_: None,
 ) -> Path:
     """The winner of a run on new images: a CSV of probabilities, or masks and overlays; the folder of both.
 

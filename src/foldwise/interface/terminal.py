@@ -133,8 +133,8 @@ class DecodingBar(_Bar):
         super().__init__(TextColumn(self.DOING), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.task = self.bar.add_task("images", total=None, visible=False)
 
-    def show(self, done: int, total: int) -> None:
-        """Say how many images are done."""
+    def show(self, done: float, total: int) -> None:
+        """Say how many images are done; a part of a large one moves the bar."""
         self.bar.update(self.task, completed=done, total=total, visible=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,27 @@ import numpy as np
 import torch
 from PIL import Image
 
-from foldwise.csv_cells import TableWriter
 from foldwise.data.formats.pixels import Step, resize_mask
 from foldwise.data.formats.steps import what_was_done
+from foldwise.data.formats.windows import large_image
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.checkpoints.winner import digest_of_networks
 from foldwise.learning.export.proof import Predictor
+from foldwise.learning.large_images import large_among, write_large
 from foldwise.learning.model_inputs import as_fed, read_as_trained_on
 from foldwise.learning.prediction_files import (
-    MASKS,
-    OVERLAYS,
     RECORD,
     TABLE,
     channel_places,
     check_submission,
+    files_of,
     images_to_predict,
-    png_names,
     refuse_to_replace,
     summary,
     warnings_of,
-    write_submission,
+    write_table,
 )
 from foldwise.learning.resuming import Answered, Journal, image_digest, settings_digest
 from foldwise.learning.runtimes import pick_runtime
@@ -42,9 +42,11 @@ from foldwise.learning.training.devices import pick_device, steady
 from foldwise.storage import write_json, written_whole
 from foldwise.text import some
 
-WARNING = "warning"  # the last column: why not to rely on this row; empty where there is nothing to say
 NUM_CURES = 3  # of images that are left out
 BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once
+
+
+Progress = Callable[[float, int], None]
 
 
 class LeftOut(DataError):
@@ -74,20 +76,21 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     flips: bool = False,
     submission: Path | None = None,
     warn: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> Path:
     """Predict every image of a folder, at any depth, or one image; `out`, with ``predictions.csv`` and ``.json``.
 
     Classification: the probability of every class, and calibrated where the winner has a temperature. Segmentation: the
     share of each class, under ``masks/`` a PNG of class indices (0 and 255 of two classes), under ``overlays/`` a picture.
-    An image that this model, asked in this way, has answered about in `out` already is not asked about again.
+    Images far larger than memory are read and their masks, which are TIFFs, written part by part. An image that this model, asked in this way, has answered about in `out` already is not asked about again.
 
     Args:
         winner: the folder that `make_winner` made.
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         runtime, submission: one of `runtimes.RUNTIMES`; a CSV file to write besides, see `write_submission`.
         flips: whether the mirror images are asked about as well, and the mean is taken.
-        warn, progress: called with what to know of the predictions; with how many images are done, and of how many.
+        warn, progress: called with what to know of the predictions; with how many images are done, a part of a large
+            one as a fraction, and of how many.
 
     Raises:
         FoldwiseError: there is no winner or no image, the runtime cannot be used, or files of somebody else are in `out`.
@@ -99,13 +102,15 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     with steady(0, torch.get_num_threads(), picked):
         loaded = load_winner(winner, picked)
         places = channel_places(loaded.channels, images, names)
-        _make_room(loaded, places, out, submission)
         num_images, root = len(places) + len(problems), images.parent if images.is_file() else images
+        large = large_among(loaded, root, places, problems)
+        _make_room(loaded, files_of(loaded, places, large), out, submission)
         chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places), flips=flips)
         how = {"runtime": runtime, "device": picked.type, "flips": flips, "foldwise": version("foldwise")}
         journal = Journal(out, settings_digest(winner, how))
-        answered = _Job(loaded, root, places, out, journal).done(chosen, problems, progress)
-        _write_table(loaded, answered, out, submission)
+        job = _Job(loaded, root, places, out, journal, large, picked, flips)
+        answered = job.done(chosen, problems, progress)
+        write_table(loaded, answered, out, submission)
     reached: dict[str, Any] = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
     reached |= {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
     write_json(out / RECORD, {"foldwise": version("foldwise"), **reached})
@@ -116,13 +121,11 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     return out
 
 
-def _make_room(winner: Winner, places: dict[str, str], out: Path, submission: Path | None) -> None:
+def _make_room(winner: Winner, files: dict[str, tuple[str, ...]], out: Path, submission: Path | None) -> None:
     """The folder of the predictions; raises where files of somebody else would be replaced."""
     if submission is not None:
         check_submission(winner.model.task)
-    segments = winner.model.task.endswith("segmentation")
-    pngs = [f"{part}/{png}" for png in png_names(list(places)).values() for part in (MASKS, OVERLAYS)]
-    refuse_to_replace(out, pngs if segments else (), submission)
+    refuse_to_replace(out, list(chain.from_iterable(files.values())), submission)
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -135,17 +138,18 @@ def _notes(winner: Winner, answered: dict[str, Answered]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Job:
-    """Images to predict, by name and place, and where to."""
+    """Images to predict, by name and place, and where to; `large` ones are read in windows."""
 
     winner: Winner
     root: Path
     places: dict[str, str]
     out: Path
     journal: Journal
+    large: frozenset[str]
+    device: torch.device
+    flips: bool
 
-    def done(
-        self, runtime: Predictor, problems: list[DataError], progress: Callable[[int, int], None]
-    ) -> dict[str, Answered]:
+    def done(self, runtime: Predictor, problems: list[DataError], progress: Progress) -> dict[str, Answered]:
         """What is said of every image that can be used, in their order; what was said before is not asked again."""
         digests = {name: image_digest(self.root, file) for name, file in self.places.items()}
         before = {
@@ -158,9 +162,17 @@ class _Job:
         steps: dict[str, tuple[Step, ...]] = {}
         progress(len(answered), len(self.places))
         how: dict[str, Any] = {"runtime": runtime, "problems": problems, "steps": steps}
-        for prediction in predicted(self.winner, self.root, rest, **how):
-            name = prediction.name
-            answer = self._answer(prediction, steps[name])
+        usual = {name: file for name, file in rest.items() if name not in self.large}
+        answers = (
+            self._answer(each, steps[each.name]) for each in predicted(self.winner, self.root, usual, **how)
+        )
+        in_parts = [name for name in rest if name in self.large]
+
+        def part_done(share: float) -> None:
+            progress(len(answered) + share, len(self.places))
+
+        for answer in chain(answers, self._in_parts(in_parts, problems, part_done)):
+            name = answer.row[0]
             self.journal.add(name, digests[name], answer)
             answered[name] = answer
             progress(len(answered), len(self.places))
@@ -168,11 +180,29 @@ class _Job:
 
     @cached_property
     def _files(self) -> dict[str, tuple[str, ...]]:
-        """The mask and the picture of every image, below `out`; none of a classification."""
-        if not self.winner.model.task.endswith("segmentation"):
-            return dict.fromkeys(self.places, ())
-        names = png_names(list(self.places))
-        return {name: (f"{MASKS}/{png}", f"{OVERLAYS}/{png}") for name, png in names.items()}
+        return files_of(self.winner, self.places, self.large)
+
+    def _in_parts(
+        self, names: list[str], problems: list[DataError], progress: Callable[[float], None]
+    ) -> Iterator[Answered]:
+        """What is said of large images, one after the other."""
+        winner = self.winner
+        for name in names:
+            mask, picture = files = self._files[name]
+            how: dict[str, Any] = {"device": self.device, "flips": self.flips, "progress": progress}
+            try:
+                with large_image(self.root / self.places[name], winner.decoding) as windows:
+                    if windows is None:
+                        raise DataError("the image was changed while others were predicted")
+                    drawn = write_large(winner, windows, name, (self.out / mask, self.out / picture), **how)
+                    size_hw = windows.shape_CHW[1:]
+            except DataError as error:
+                problems.append(DataError(error.what, where=name, cure=error.cure))
+                continue
+            warnings = tuple(warnings_of(winner, np.zeros((1, 1, 1)), size_hw))
+            cells = [f"{value:.6f}" for value in (drawn.certainty, *drawn.shares)]
+            row = (name, mask, picture, *cells, "; ".join(warnings))
+            yield Answered(row, warnings, (), drawn.steps, files)
 
     def _answer(self, prediction: ImagePrediction, steps: tuple[Step, ...]) -> Answered:
         winner, p = self.winner, prediction.probabilities
@@ -264,27 +294,6 @@ def answers(
         waiting.append((name, image_CHW, fed))
     if waiting:
         yield from answered()
-
-
-def _write_table(winner: Winner, answered: dict[str, Answered], out: Path, submission: Path | None) -> None:
-    """``predictions.csv``, whole, and a submission if one is asked.
-
-    Classification: image, decision, probabilities as they are and calibrated. Segmentation: the mean probability of what
-    is drawn, and the share of every class.
-    """
-    classes = winner.model.classes
-    if winner.model.task.endswith("segmentation"):
-        head = ["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)]
-    else:
-        kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
-        head = ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)]
-    with written_whole(out / TABLE) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = TableWriter(file)
-        rows.row([*head, WARNING])
-        for image in answered.values():
-            rows.row(image.row)
-    if submission is not None:
-        write_submission(submission, {name: image.labels for name, image in answered.items()})
 
 
 def mask_of(prediction: ImagePrediction) -> np.ndarray:

@@ -19,7 +19,7 @@ from foldwise.data.layouts.files import (
     unreadable_files,
 )
 from foldwise.errors import DataError, SpecError
-from foldwise.learning.resuming import JOURNAL
+from foldwise.learning.resuming import JOURNAL, Answered
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
 from foldwise.text import composed, count, some
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from foldwise.learning.checkpoints.saved import Winner
 
 TABLE, RECORD, MASKS, OVERLAYS = "predictions.csv", "predictions.json", "masks", "overlays"  # what is written
+WARNING = "warning"  # the last column: why not to rely on this row; empty where there is nothing to say
 SUBMISSION_COLUMNS = ("Id", "Predicted")
 
 
@@ -74,6 +75,16 @@ def png_names(names: Sequence[str]) -> dict[str, str]:
     """The PNG for each image: its own name with another suffix, or one more where two would share it."""
     wanted = {name: Path(name).with_suffix(".png").as_posix() for name in names}
     return distinct(wanted, {name: f"{name}.png" for name in names})
+
+
+def files_of(winner: Winner, places: dict[str, str], large: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """The mask and the picture of every image, below the folder of the predictions; none of a classification."""
+    if not winner.model.task.endswith("segmentation"):
+        return dict.fromkeys(places, ())
+    pngs = png_names(list(places))
+    # A mask that is written part by part, and read so, is no PNG.
+    masks = pngs | {name: Path(pngs[name]).with_suffix(".tif").as_posix() for name in large}
+    return {name: (f"{MASKS}/{masks[name]}", f"{OVERLAYS}/{png}") for name, png in pngs.items()}
 
 
 def distinct(short: Mapping[str, str], full: Mapping[str, str]) -> dict[str, str]:
@@ -150,6 +161,27 @@ def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:
         table.row(SUBMISSION_COLUMNS)
         for name, chosen in labels.items():
             table.row([ids[name], " ".join(map(str, chosen))])
+
+
+def write_table(winner: Winner, answered: dict[str, Answered], out: Path, submission: Path | None) -> None:
+    """``predictions.csv``, whole, and a submission if one is asked.
+
+    Classification: image, decision, probabilities as they are and calibrated. Segmentation: the mean probability of what
+    is drawn, and the share of every class.
+    """
+    classes = winner.model.classes
+    if winner.model.task.endswith("segmentation"):
+        head = ["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)]
+    else:
+        kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
+        head = ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)]
+    with written_whole(out / TABLE) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        rows = TableWriter(file)
+        rows.row([*head, WARNING])
+        for image in answered.values():
+            rows.row(image.row)
+    if submission is not None:
+        write_submission(submission, {name: image.labels for name, image in answered.items()})
 
 
 RESCALED = "resized by another scale than in training"

@@ -89,7 +89,12 @@ def settings_digest(model: Path, settings: Mapping[str, Any]) -> str:
 def image_digest(root: Path, location: str) -> str:
     """That of the files of an image; empty where one cannot be read, which is said when it is decoded."""
     digests = []
-    for name in channel_files(location):
+    names = channel_files(location)
+    if (root / location).is_dir():  # an OME-Zarr image
+        below = sorted(path for path in (root / location).rglob("*") if path.is_file())
+        names = [path.relative_to(root).as_posix() for path in below]
+        digests = [sha256("\0".join(names).encode()).hexdigest()]
+    for name in names:
         try:
             with (root / name).open("rb") as file:
                 digests.append(file_digest(file, "sha256").hexdigest())

@@ -37,10 +37,15 @@ MIN_IMAGES = 128
 
 
 class TorchRuntime:
-    """The networks of the winner in torch, on the device where they lie; `why` not in onnxruntime, if that was open."""
+    """The networks of the winner in torch, on the device where they lie; `why` not in onnxruntime, if that was open.
 
-    def __init__(self, winner: Winner, device: torch.device, why: str = "") -> None:
-        self.winner, self.device, self.why = winner, device, why
+    Images beyond the budget of `tiles` go through in tiles, but where they are tiles already (`of_tiles`).
+    """
+
+    def __init__(
+        self, winner: Winner, device: torch.device, why: str = "", *, of_tiles: bool = False
+    ) -> None:
+        self.winner, self.device, self.why, self.of_tiles = winner, device, why, of_tiles
 
     @torch.inference_mode()
     def __call__(self, images_NCHW: np.ndarray) -> np.ndarray:
@@ -54,7 +59,8 @@ class TorchRuntime:
         """What one member says; features of an encoder that several have are computed once, into `shared`."""
         model, network = member.model, member.network
         precision = precision_for(model.training.precision, self.device)
-        forward = ForwardPass(model.task, len(model.classes), self.device, precision, layout_for(network))
+        layout = layout_for(network)
+        forward = ForwardPass(model.task, len(model.classes), self.device, precision, layout, self.of_tiles)
         if not is_of_shared_encoder(member):
             logits = forward.logits(network, self._inputs(member, images_NCHW))
             return probabilities(logits, model.task)

@@ -108,7 +108,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     submission: Path | None = None,
     trust_code: bool = False,
     warn: Callable[[str], None] = lambda _: None,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[float, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Write what a model says of new images: a CSV of probabilities, or masks and overlays; its ``predictions.json``.
 

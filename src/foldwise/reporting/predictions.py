@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from foldwise.data.formats.reading import as_image, read_pixels
+from foldwise.data.formats.windows import large_image
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.files import image_files_below
 from foldwise.data.overlays import Pixels, is_dark
@@ -152,8 +153,11 @@ def _files(root: Path, channels: Sequence[str]) -> dict[str, str]:
 
 
 def _image(root: Path, path: str, decoding: Decoding) -> NDArray[Any]:
-    """The image (C, H, W), decoded as for the winner; a grey square where its file is gone."""
+    """The image (C, H, W), decoded as for the winner, a large one made smaller; a grey square where its file is gone."""
     try:
+        with large_image(root / path, decoding) as windows:
+            if windows is not None and not windows.why_whole:
+                return as_image(windows.preview(decoding), "native", where=path)[1]
         return as_image(read_pixels(root, path, decoding), "native", where=path)[1]
     except DataError:
         return np.full((1, 96, 96), 128, np.uint8)

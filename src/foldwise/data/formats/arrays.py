@@ -20,13 +20,13 @@ def unnamed(axes: Axes) -> tuple[Step, ...]:
 
 def npy_axes(path: Path) -> tuple[tuple[int, ...], str]:
     """The lengths of the axes of an array, and what they are called as those of other files are."""
-    shape = _mapped(path).shape
+    shape = mapped(path).shape
     return shape, axes_of_array(len(shape))
 
 
 def decode_npy(path: Path) -> Pixels:
     """The one picture (H, W), (C, H, W) or (H, W, C) in an array."""
-    array = _mapped(path)
+    array = mapped(path)
     axes = as_picture(array.shape, axes_of_array(array.ndim))
     shape = "×".join(map(str, array.shape)) or "()"
     if array.dtype.kind not in "buif" or array.size == 0:
@@ -48,7 +48,7 @@ def decode_npy(path: Path) -> Pixels:
 
 def open_npy(path: Path) -> Stack:
     """An array of any kind, mapped; of four axes one has channels, where lengths tell which."""
-    values = _mapped(path)
+    values = mapped(path)
     axes = as_stack(values.shape, axes_of_array(values.ndim))
     like = Pixels(np.empty(0), "L", "NPY", values.dtype.itemsize * 8)
     if axes is not None and values.ndim == 4 and len(axes.shape) == 3:
@@ -56,7 +56,8 @@ def open_npy(path: Path) -> Stack:
     return Stack(values, None if axes is None else axes.channel, like)
 
 
-def _mapped(path: Path) -> np.ndarray:
+def mapped(path: Path) -> np.ndarray:
+    """The array of a file, of which only what is used is read; DataError where it holds Python objects."""
     try:
         return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except ValueError as error:

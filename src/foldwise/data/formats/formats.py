@@ -242,7 +242,7 @@ def decode(path: Path, decoding: Decoding = AS_SHOWN) -> Pixels:
         raise
     # Decoders raise whatever they meet in broken bytes: OSError, struct.error, ValueError, zlib.error, their own.
     except Exception as error:
-        raise _undecoded(path, error) from None
+        raise undecoded(path, error) from None
     return carried_out(stored, decoding, where=str(path))
 
 
@@ -250,7 +250,7 @@ def decode(path: Path, decoding: Decoding = AS_SHOWN) -> Pixels:
 _FAULTS = (TypeError, AttributeError, NameError, AssertionError)
 
 
-def _undecoded(path: Path, error: Exception) -> DataError:
+def undecoded(path: Path, error: Exception) -> DataError:
     """What to say of a file whose decoder raised: whether it is damaged, too large, of a kind not read, or we are at fault."""
     where, frame = str(path), error.__traceback__
     while frame is not None and frame.tb_next is not None:

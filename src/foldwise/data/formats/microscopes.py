@@ -64,7 +64,13 @@ def ome_zarr(path: Path) -> Iterator[Scan]:
     array = zarr.open_array(str(level), mode="r", zarr_format=version)
     names = images[0].get("axes") or "tczyx"[-array.ndim :]
     letters = "".join(str(axis["name"] if isinstance(axis, dict) else axis)[:1].upper() for axis in names)
-    yield Scan(array.shape, letters, np.dtype(array.dtype), lambda: np.asarray(array[...]))
+    dtype = np.dtype(array.dtype)
+    size = int(np.prod(array.chunks)) * dtype.itemsize
+
+    def part(index: tuple[Any, ...]) -> np.ndarray:
+        return np.asarray(array[index])
+
+    yield Scan(array.shape, letters, dtype, lambda: part((...,)), part=part, part_bytes=size)
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Scan:
         values: reads them, in that shape.
         steps: what the file asks for.
         bit_depth: of a sample in the file; 0 for that of `dtype`.
+        part: reads some of the values, by an index for every axis; None where all are read at once.
+        part_bytes: of what is read at least.
     """
 
     shape: tuple[int, ...]
@@ -43,12 +45,14 @@ class Scan:
     values: Callable[[], np.ndarray]
     steps: tuple[Step, ...] = ()
     bit_depth: int = 0
+    part: Callable[[tuple[int | slice, ...]], np.ndarray] | None = None
+    part_bytes: int = 0
 
     def in_row(self) -> tuple[tuple[int, ...], str]:
         """Lengths and names after `arranged`: ``Z`` counts all images in a row, then come C, Y, X and S.
 
         Raises:
-            DataError: an axis of several values is neither channels nor images in a row, or there are too many values.
+            DataError: an axis of several values is neither channels nor images in a row.
         """
         length = dict(zip(self.axes, self.shape, strict=True))
         strange = [f"{name} ({n} long)" for name, n in length.items() if name not in ROWS + "CYXS" and n > 1]
@@ -58,6 +62,13 @@ class Scan:
                 f"{', '.join(strange)} is neither channels nor images in a row" if strange else "no picture"
             )
             raise DataError(problem, cure=AS_TIFF)
+        rows = math.prod(length.get(name, 1) for name in ROWS)
+        rest = [name for name in "CYXS" if name in length]
+        return (rows, *(length[name] for name in rest)), "Z" + "".join(rest)
+
+    def arranged(self) -> np.ndarray:
+        """The values with their axes as `in_row` says; DataError where they do not fit into memory."""
+        shape, axes = self.in_row()
         needed = math.prod(self.shape) * self.dtype.itemsize
         # What is small is not worth a look at the limits of this process.
         if needed > SMALL and needed > (free := usable().free):
@@ -65,13 +76,6 @@ class Scan:
                 f"the image takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of memory are free"
             )
             raise DataError(problem, cure="Cut it into smaller files first.")
-        rows = math.prod(length.get(name, 1) for name in ROWS)
-        rest = [name for name in "CYXS" if name in length]
-        return (rows, *(length[name] for name in rest)), "Z" + "".join(rest)
-
-    def arranged(self) -> np.ndarray:
-        """The values with their axes as `in_row` says."""
-        shape, axes = self.in_row()
         keep = [name for name in self.axes if name in ROWS + "CYXS"]
         values = self.values().reshape(
             [n for name, n in zip(self.axes, self.shape, strict=True) if name in keep]

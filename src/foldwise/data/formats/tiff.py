@@ -25,30 +25,30 @@ ORIENTATION = 274  # the tag
 
 def decode_tiff(path: Path) -> Pixels:
     """The one picture of a TIFF."""
-    with _opened(path) as (file, series):
+    with opened(path) as (file, series):
         if len(file.series) > 1:
             problem = f"the TIFF holds {len(file.series)} images of different kinds"
             cure = "Save each as a file of its own, or take the extra ones (a preview?) out."
             raise DataError(problem, where=str(path), cure=cure)
         # tifffile fills what is missing with zeros, or leaves pages out, without an error.
-        if not _is_whole(file, series, path):
+        if not is_whole(file, series, path):
             problem = "the file is damaged or cut short (parts of the TIFF are not there)"
             raise DataError(problem, where=str(path), cure=COPY_AGAIN)
         axes = as_picture(series.shape, series.axes)
         if axes is None:
             raise _no_picture(series, path)
         values = series.asarray().reshape(axes.shape)
-        stored = _stored(file, path)
+        stored = stored_as(file, path)
         stored = replace(stored, steps=(*stored.steps, *unnamed(axes)))
         photometric, num_extra = _photometric(file), len(file.pages.first.extrasamples)
     image_CHW = values[None] if axes.channel is None else np.moveaxis(values, axes.channel, 0)
     if stored.bit_depth == 1:
         image_CHW = (image_CHW != 0).astype(np.uint8) * np.uint8(255)
-    mode = _mode(len(image_CHW), photometric, num_extra, stored.bit_depth)
+    mode = mode_of(len(image_CHW), photometric, num_extra, stored.bit_depth)
     return replace(stored, values=image_CHW, mode="P" if stored.has_palette(len(image_CHW)) else mode)
 
 
-def _stored(file: tifffile.TiffFile, path: Path) -> Pixels:
+def stored_as(file: tifffile.TiffFile, path: Path) -> Pixels:
     """How a TIFF stores its pixels, without them: bit depth, palette, and the steps that it asks for."""
     page = file.pages.first
     orientation, photometric = int(page.tags.valueof(ORIENTATION, 1)), _photometric(file)
@@ -79,7 +79,7 @@ def _no_picture(series: tifffile.TiffPageSeries, path: Path) -> DataError:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, tifffile.TiffPageSeries]]:
+def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, tifffile.TiffPageSeries]]:
     """The file and its first series, of pages that are all in this very file."""
     with tifffile.TiffFile(path) as file:
         # tifffile would open the files that an OME header names, wherever they are: two images would show the same
@@ -96,7 +96,7 @@ def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, tifffile.TiffPageSe
         yield file, file.series[0]
 
 
-def _mode(num_channels: int, photometric: str, num_extra: int, bits: int) -> str:
+def mode_of(num_channels: int, photometric: str, num_extra: int, bits: int) -> str:
     """What the channels of a TIFF mean: colour only where the file says so."""
     if num_channels == 1:
         return "1" if bits == 1 else "L"
@@ -107,7 +107,7 @@ def _mode(num_channels: int, photometric: str, num_extra: int, bits: int) -> str
     return f"C{num_channels}"
 
 
-def _is_whole(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> bool:
+def is_whole(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> bool:
     """Whether every page, plane, strip and tile that the file speaks of lies within it."""
     size = path.stat().st_size
     # A series in one stretch states its length itself; else every strip and tile has to be looked at.
@@ -151,7 +151,7 @@ def _chain_ends(path: Path, size: int) -> bool:
 
 def tiff_axes(path: Path) -> tuple[tuple[int, ...], str]:
     """The lengths of the axes of a TIFF, and what they are called."""
-    with _opened(path) as (_, series):
+    with opened(path) as (_, series):
         return tuple(series.shape), str(series.axes)
 
 
@@ -178,8 +178,8 @@ def open_tiff_stack(path: Path) -> Stack:
 
 @lru_cache(maxsize=MAX_OPEN)
 def _slices(path: Path, _changed_ns: int, _size: int) -> Stack:
-    with _opened(path) as (file, series):
-        if len(file.series) > 1 or not _is_whole(file, series, path):
+    with opened(path) as (file, series):
+        if len(file.series) > 1 or not is_whole(file, series, path):
             problem = (
                 "parts of it are missing" if len(file.series) == 1 else "its pages are of different kinds"
             )
@@ -191,7 +191,7 @@ def _slices(path: Path, _changed_ns: int, _size: int) -> Stack:
             problem = f"the TIFF holds no slices in a row (axes {series.axes}, shape {'×'.join(map(str, series.shape))})"
             cure = "Save slices one after the other; with several channels, in the order of ImageJ (ZCYX)."
             raise DataError(problem, where=str(path), cure=cure)
-        like = _stored(file, path)
+        like = stored_as(file, path)
         values: np.ndarray = _mapped(path, series).reshape(axes.shape)
     if values.dtype == np.bool_:
         values = values.astype(np.uint8) * np.uint8(255)

@@ -51,8 +51,8 @@ class Need:
         return self.bytes_per_px * height * width + self.bytes_per_px2 * (height * width) ** 2
 
     def side_px(self, step: int) -> int:
-        """The largest square within `BUDGET_BYTES`, and at least `LARGEST_PX`, in multiples of `step`."""
-        side = -(-LARGEST_PX // step) * step
+        """The largest square within `BUDGET_BYTES`, in multiples of `step`; at least `LARGEST_PX`, and what tiles need."""
+        side = max(-(-LARGEST_PX // step) * step, least_side_px(step))
         while self.bytes(side + step, side + step) <= BUDGET_BYTES:
             side += step
         return side
@@ -126,22 +126,80 @@ def tiled(
         margin_px: what is not used at a border of a tile that is not the image's.
         ramp_px: over how many pixels beyond the margin one tile passes into the next.
     """
-    height, width = image_1CHW.shape[2:]
-    total: Tensor | None = None
-    weight_HW = torch.zeros(height, width, device=image_1CHW.device)
+    parts = bands(
+        lambda top, bottom, left, right: image_1CHW[:, :, top:bottom, left:right],
+        outputs_of,
+        (image_1CHW.shape[2], image_1CHW.shape[3]),
+        side_px=side_px,
+        step=step,
+        margin_px=margin_px,
+        ramp_px=ramp_px,
+    )
+    return torch.cat([part for _, _, part in parts], dim=2)
+
+
+def bands(
+    window: Callable[[int, int, int, int], Tensor],
+    outputs_of: Callable[[Tensor], Tensor],
+    size_hw: tuple[int, int],
+    *,
+    side_px: int,
+    step: int = STRIDE_PX,
+    margin_px: int = MARGIN_PX,
+    ramp_px: int = RAMP_PX,
+) -> Iterator[tuple[int, int, Tensor]]:
+    """What `tiled` gives, from top to bottom: first row, the row after the last, and (1, K, rows, W).
+
+    In memory are one row of tiles of the output, and one tile of the image.
+
+    Args:
+        window: the part (1, C, h, w) of the image from a top to before a bottom, and from a left to before a right.
+        size_hw: of the image.
+
+    Raises:
+        ValueError: the tiles are so small that nothing is left of them between their margins.
+    """
+    height, width = size_hw
     overlap_px = 2 * margin_px + ramp_px
-    for top, bottom in _spans(height, side_px, overlap_px, step):
+    if side_px <= overlap_px + step and max(size_hw) > side_px:
+        least = overlap_px + step + 1
+        raise ValueError(f"tiles of {side_px} pixels leave nothing between their margins: at least {least}")
+    rows_of_tiles = list(_spans(height, side_px, overlap_px, step))
+    total: Tensor | None = None
+    first = 0
+    for (top, bottom), (after, _) in zip(rows_of_tiles, [*rows_of_tiles[1:], (height, height)], strict=True):
         for left, right in _spans(width, side_px, overlap_px, step):
-            output = outputs_of(image_1CHW[:, :, top:bottom, left:right]).float()
+            output = outputs_of(window(top, bottom, left, right)).float()
             if total is None:
-                total = output.new_zeros(*output.shape[:2], height, width)
+                total, weight_HW = output.new_zeros(*output.shape[:2], 0, width), output.new_zeros(0, width)
+            total, weight_HW = (_lengthened(part, bottom - first) for part in (total, weight_HW))
             rows = _weights(top, bottom, height, margin_px, ramp_px).to(output.device)
             columns = _weights(left, right, width, margin_px, ramp_px).to(output.device)
             weight_hw = rows[:, None] * columns
-            total[:, :, top:bottom, left:right] += output * weight_hw
-            weight_HW[top:bottom, left:right] += weight_hw
-    assert total is not None  # an image has at least one tile
-    return total / weight_HW
+            total[:, :, top - first : bottom - first, left:right] += output * weight_hw
+            weight_HW[top - first : bottom - first, left:right] += weight_hw
+        assert total is not None  # an image has at least one tile
+        num = after - first  # rows that no other tile reaches
+        yield first, after, total[:, :, :num] / weight_HW[:num]
+        # Copies: a view would keep the rows above in memory.
+        total, weight_HW, first = total[:, :, num:].clone(), weight_HW[num:].clone(), after
+
+
+def num_tiles(size_hw: tuple[int, int], side_px: int, step: int) -> int:
+    """How many tiles an image of this size is put together from."""
+    overlap_px = 2 * MARGIN_PX + RAMP_PX
+    return math.prod(sum(1 for _ in _spans(length, side_px, overlap_px, step)) for length in size_hw)
+
+
+def _lengthened(part: Tensor, num: int) -> Tensor:
+    """The same with zeros below, so that it has so many rows."""
+    short = num - part.shape[-2]
+    return nn.functional.pad(part, (0, 0, 0, short)) if short else part
+
+
+def least_side_px(step: int) -> int:
+    """The smallest tile, in multiples of `step`, of which something is left between its margins."""
+    return ((2 * MARGIN_PX + RAMP_PX) // step + 2) * step
 
 
 def _spans(length: int, side: int, overlap: int, step: int) -> Iterator[tuple[int, int]]:

@@ -51,13 +51,18 @@ class Scores:
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """How a network is asked: for which task, in which precision and memory layout, on which device."""
+    """How a network is asked: for which task, in which precision and memory layout, on which device.
+
+    Attributes:
+        of_tiles: whether its inputs are tiles already, which go through as they are.
+    """
 
     task: Task
     num_classes: int
     device: torch.device
     precision: str = "fp32"
     layout: torch.memory_format = torch.contiguous_format
+    of_tiles: bool = False
 
     def logits(self, network: nn.Module, inputs: Tensor) -> Tensor:
         """Logits (N, K) or (N, K, H, W) in float32; of masks, large images one by one, see `tiles`."""
@@ -65,7 +70,7 @@ class ForwardPass:
             inputs = inputs.contiguous(memory_format=self.layout)
         by_pixel = inputs.ndim == 4 and self.task.endswith("segmentation")
         with autocast(self.device, self.precision):
-            if by_pixel and not network.training and is_large(inputs):
+            if by_pixel and not network.training and not self.of_tiles and is_large(inputs):
                 # Tiles are blended as probabilities; the softmax of their logarithm gives them back.
                 return each_alone(network, inputs, blended=_softmax, back=_logarithm)
             outputs: Tensor = network(inputs)

@@ -1,0 +1,258 @@
+"""Masks of images far larger than memory: read, asked about and written band by band, in the tiles that the whole would have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+from PIL import Image
+
+from foldwise.data.batches.normalize import SMALLEST_STD, WHITE, Normalization
+from foldwise.data.formats.pixels import Step
+from foldwise.data.formats.windows import BAND_PX, Windows, large_image, stride_of
+from foldwise.data.overlays import overlay
+from foldwise.errors import DataError
+from foldwise.learning.checkpoints.saved import Winner
+from foldwise.learning.model_inputs import as_trained_on
+from foldwise.learning.networks.tiles import bands, least_side_px, need_of, num_tiles, step_of
+from foldwise.learning.runtimes import Flipped, TorchRuntime
+from foldwise.resources import usable
+from foldwise.storage import written_whole
+
+TILE_PX = 512  # of a mask, which viewers read in part
+MASK_BYTES = 2**32 - 2**25  # beyond which a TIFF needs 64-bit offsets
+FLOATS_PER_CLASS = 3  # of each pixel of an image that is predicted whole: sums, weighted, decided
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is counted of a mask while it is written.
+
+    Attributes:
+        certainty: the mean probability of what is drawn.
+        shares: of every class.
+        steps: what decoding did to the image.
+    """
+
+    certainty: float
+    shares: tuple[float, ...]
+    steps: tuple[Step, ...]
+
+
+class LargeImage:
+    """A large image as a model knows it, window by window."""
+
+    def __init__(self, windows: Windows, winner: Winner, name: str) -> None:
+        self._windows, self._winner, self._name = windows, winner, name
+        self.size_hw = windows.shape_CHW[1:]
+        self.steps: dict[Step, None] = {}  # in the order of their first window
+
+    def window(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+        """(C, h, w) with the channels and the value type of the training images; DataError where it has others."""
+        pixels = self._windows.window(top, bottom, left, right, self._winner.decoding)
+        pixels, image_CHW = as_trained_on(pixels, self._winner, file=self._name, name=self._name)
+        self.steps |= dict.fromkeys(pixels.steps)
+        return image_CHW
+
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (C,) of the whole image, in one pass."""
+        height, width = self.size_hw
+        # Around a value of the image: squares of 16-bit values lose digits else.
+        shift_C11 = self.window(0, 1, 0, 1).astype(np.float64)
+        total, squares = np.zeros(len(shift_C11)), np.zeros(len(shift_C11))
+        for top in range(0, height, BAND_PX):
+            centred = self.window(top, min(top + BAND_PX, height), 0, width).astype(np.float64) - shift_C11
+            total += centred.sum((1, 2))
+            squares += np.square(centred).sum((1, 2))
+        mean = total / (height * width)
+        variance = np.maximum(squares / (height * width) - np.square(mean), 0)
+        return shift_C11[:, 0, 0] + mean, np.sqrt(variance)
+
+
+def write_large(  # noqa: PLR0913 - each is a thing of its own
+    winner: Winner,
+    windows: Windows,
+    name: str,
+    files: tuple[Path, Path],
+    *,
+    device: torch.device,
+    flips: bool = False,
+    side_px: int | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Drawn:
+    """Write the mask as a TIFF in tiles, with the pixel size of the image, and a small picture.
+
+    In memory are a tile on its way through a network, one row of tiles of probabilities, and 256 MiB of the file.
+
+    Args:
+        files: the mask, and the picture; each is written whole.
+        flips: whether every tile is asked about in its mirror images as well.
+        side_px: of a tile; by default that of an image that is predicted whole.
+        progress: called with the share of the image that is done.
+
+    Raises:
+        DataError: the image has other channels or values than those of the training, or is damaged.
+    """
+    image = LargeImage(windows, winner, name)
+    plain = TorchRuntime(_by_whole_image(winner, image), device, of_tiles=True)
+    counted = _Counted(image, len(winner.model.classes))
+    with torch.inference_mode(), written_whole(files[0]) as scratch:
+        parts = _probabilities(image, Flipped(plain) if flips else plain, winner, side_px, progress)
+        _write_mask(scratch, image.size_hw, (counted.drawn(*part) for part in parts))
+    with written_whole(files[1]) as scratch:
+        Image.fromarray(counted.picture()).save(scratch, "PNG")
+    height, width = image.size_hw
+    shares = tuple((counted.pixels / counted.pixels.sum()).tolist())
+    return Drawn(counted.sure / (height * width), shares, tuple(image.steps))
+
+
+def _probabilities(
+    image: LargeImage,
+    runtime: TorchRuntime | Flipped,
+    winner: Winner,
+    side_px: int | None,
+    progress: Callable[[float], None],
+) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """From top to bottom: first row, the row after the last, and (K, rows, W)."""
+    networks = [member.network for member in winner.members]
+    step = math.lcm(*(step_of(network) for network in networks))
+    num = winner.model.num_channels
+    side = side_px or max(least_side_px(step), min(need_of(each, num).side_px(step) for each in networks))
+    begun, total = count(), num_tiles(image.size_hw, side, step)
+
+    def window(*ends: int) -> torch.Tensor:
+        progress(next(begun) / total)
+        return torch.from_numpy(image.window(*ends)[None])
+
+    def answer(tile: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(runtime(tile.numpy()))
+
+    for top, bottom, p_1Khw in bands(window, answer, image.size_hw, side_px=side, step=step):
+        yield top, bottom, p_1Khw[0]
+
+
+class _Counted:
+    """What is counted and kept of an image while its mask goes by."""
+
+    def __init__(self, image: LargeImage, num_classes: int) -> None:
+        self._image, self._step = image, stride_of(image.size_hw)
+        self.pixels, self.sure = np.zeros(num_classes, np.int64), 0.0
+        self._small: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def drawn(self, top: int, bottom: int, p_Khw: torch.Tensor) -> np.ndarray:
+        """The rows of the mask (h, W) uint8: indices of classes, or 0 and 255 of two."""
+        for first in range(top, bottom, BAND_PX):  # the image again, to look at: a few rows at a time
+            last, skipped = min(first + BAND_PX, bottom), -first % self._step
+            image_CHW = self._image.window(first, last, 0, self._image.size_hw[1])
+            labels = p_Khw[:, first - top : last - top].argmax(0).numpy().astype(np.uint8)
+            shown = (slice(skipped, None, self._step), slice(None, None, self._step))
+            self._small.append((image_CHW[:, *shown].copy(), labels[shown]))
+        labels_hW = p_Khw.argmax(0).numpy().astype(np.uint8)
+        self.pixels += np.bincount(labels_hW.ravel(), minlength=len(self.pixels))
+        self.sure += float(p_Khw.amax(0).sum(dtype=torch.float64))
+        return labels_hW * np.uint8(255) if len(self.pixels) == 2 else labels_hW
+
+    def picture(self) -> np.ndarray:
+        """Image and mask to look at, (h, w, 3)."""
+        image_CHW = np.concatenate([image for image, _ in self._small], axis=1)
+        return overlay(image_CHW, np.concatenate([labels for _, labels in self._small]))
+
+
+def _write_mask(path: Path, size_hw: tuple[int, int], parts: Iterator[np.ndarray]) -> None:
+    """A TIFF in tiles of rows of a mask as they come, so that no more than these are in memory."""
+    tifffile.imwrite(
+        path,
+        _tiles(parts, size_hw[1]),
+        shape=size_hw,
+        dtype=np.uint8,
+        tile=(TILE_PX, TILE_PX),
+        compression="zlib",
+        photometric="minisblack",
+        metadata=None,
+        bigtiff=math.prod(size_hw) > MASK_BYTES,
+        maxworkers=1,
+    )
+
+
+def _tiles(parts: Iterator[np.ndarray], width: int) -> Iterator[np.ndarray]:
+    """Tiles of rows (h, W), row by row; what is beyond the image is 0."""
+    waiting = np.zeros((0, width), np.uint8)
+    across = -(-width // TILE_PX)
+
+    def cut(rows: np.ndarray) -> Iterator[np.ndarray]:
+        padded = np.zeros((TILE_PX, across * TILE_PX), np.uint8)
+        padded[: len(rows), :width] = rows
+        yield from (padded[:, k * TILE_PX : (k + 1) * TILE_PX] for k in range(across))
+
+    for part in parts:
+        waiting = np.concatenate([waiting, part])
+        while len(waiting) >= TILE_PX:
+            yield from cut(waiting[:TILE_PX])
+            waiting = waiting[TILE_PX:]
+    if len(waiting):
+        yield from cut(waiting)
+
+
+def _by_whole_image(winner: Winner, image: LargeImage) -> Winner:
+    """The same winner; normalisation by each image itself is by the whole of this one, and not by its tiles."""
+    if all(member.model.normalization.kind == "fixed" for member in winner.members):
+        return winner
+    mean, std = image.statistics()
+    dtype = winner.model.dtype
+    std = np.maximum(std, SMALLEST_STD * WHITE[dtype])
+    fixed = Normalization("fixed", tuple(mean.tolist()), tuple(std.tolist()), dtype)
+    members = [
+        member
+        if member.model.normalization.kind == "fixed"
+        else replace(member, model=member.model.model_copy(update={"normalization": fixed}))
+        for member in winner.members
+    ]
+    return replace(winner, members=tuple(members))
+
+
+def large_among(
+    winner: Winner, root: Path, places: dict[str, str], problems: list[DataError]
+) -> frozenset[str]:
+    """The images that are read in windows, by their names.
+
+    Those that would have to be read whole, and do not fit into memory, are taken out of `places` and go to `problems`.
+    """
+    large = set()
+    for name, file in list(places.items()):
+        with large_image(root / file, winner.decoding) as windows:
+            if windows is None:
+                continue
+            why = windows.why_whole or _why_model(winner)
+            needed, free = _bytes_whole(winner, windows), usable().free
+        if not why:
+            large.add(name)
+        elif needed > free:
+            size = f"{windows.shape_CHW[2]:,} × {windows.shape_CHW[1]:,} pixels"
+            what = f"an image of {size} takes about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
+            what += f", and it cannot be read in parts: {why}"
+            cure = "Save it as a TIFF in tiles, grey or RGB, of 8 or 16 bit; or cut it."
+            problems.append(DataError(what, where=name, cure=cure))
+            del places[name]
+    return frozenset(large)
+
+
+def _bytes_whole(winner: Winner, windows: Windows) -> int:
+    """What an image takes that is read and predicted whole."""
+    num_channels, height, width = windows.shape_CHW
+    per_pixel = num_channels * (2 * windows.like.values.dtype.itemsize + 4)  # stored, arranged, normalised
+    if not winner.model.resized and winner.model.task.endswith("segmentation"):
+        per_pixel += 4 * FLOATS_PER_CLASS * len(winner.model.classes)
+    return height * width * per_pixel
+
+
+def _why_model(winner: Winner) -> str:
+    """Why a model has to see images whole; empty where it need not."""
+    if not winner.model.task.endswith("segmentation"):
+        return "the model says one thing of the whole image"
+    return "the model sees every image at one size" if winner.model.resized else ""
