@@ -52,7 +52,8 @@ class Scan:
         """Lengths and names after `arranged`: ``Z`` counts all images in a row, then come C, Y, X and S.
 
         Raises:
-            DataError: an axis of several values is neither channels nor images in a row.
+            DataError: an axis of several values is neither channels nor images in a row, or there are too many values
+                and they cannot be read in parts.
         """
         length = dict(zip(self.axes, self.shape, strict=True))
         strange = [f"{name} ({n} long)" for name, n in length.items() if name not in ROWS + "CYXS" and n > 1]
@@ -62,13 +63,14 @@ class Scan:
                 f"{', '.join(strange)} is neither channels nor images in a row" if strange else "no picture"
             )
             raise DataError(problem, cure=AS_TIFF)
+        if self.part is None:
+            self.refuse_too_large()
         rows = math.prod(length.get(name, 1) for name in ROWS)
         rest = [name for name in "CYXS" if name in length]
         return (rows, *(length[name] for name in rest)), "Z" + "".join(rest)
 
-    def arranged(self) -> np.ndarray:
-        """The values with their axes as `in_row` says; DataError where they do not fit into memory."""
-        shape, axes = self.in_row()
+    def refuse_too_large(self) -> None:
+        """Raise DataError where the values do not fit into memory."""
         needed = math.prod(self.shape) * self.dtype.itemsize
         # What is small is not worth a look at the limits of this process.
         if needed > SMALL and needed > (free := usable().free):
@@ -76,6 +78,11 @@ class Scan:
                 f"the image takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of memory are free"
             )
             raise DataError(problem, cure="Cut it into smaller files first.")
+
+    def arranged(self) -> np.ndarray:
+        """The values with their axes as `in_row` says; DataError where they do not fit into memory."""
+        shape, axes = self.in_row()
+        self.refuse_too_large()
         keep = [name for name in self.axes if name in ROWS + "CYXS"]
         values = self.values().reshape(
             [n for name, n in zip(self.axes, self.shape, strict=True) if name in keep]
