@@ -25,6 +25,9 @@ from foldwise.learning.runtimes import Flipped, TorchRuntime
 from foldwise.resources import usable
 from foldwise.storage import written_whole
 
+# The longest side of a tile that is asked about. Nets of few maps would get one of 6,000, which with its outputs took
+# 7.5 GB; those of 1 KB a pixel and more get what they get of an image that is predicted whole.
+MAX_SIDE_PX = 2048
 TILE_PX = 512  # of a mask, which viewers read in part
 MASK_BYTES = 2**32 - 2**25  # beyond which a TIFF needs 64-bit offsets
 FLOATS_PER_CLASS = 3  # of each pixel of an image that is predicted whole: sums, weighted, decided
@@ -123,7 +126,8 @@ def _probabilities(
     networks = [member.network for member in winner.members]
     step = math.lcm(*(step_of(network) for network in networks))
     num = winner.model.num_channels
-    side = side_px or max(least_side_px(step), min(need_of(each, num).side_px(step) for each in networks))
+    usual = min(MAX_SIDE_PX // step * step, *(need_of(each, num).side_px(step) for each in networks))
+    side = side_px or max(least_side_px(step), usual)
     begun, total = count(), num_tiles(image.size_hw, side, step)
 
     def window(*ends: int) -> torch.Tensor:
