@@ -1,7 +1,5 @@
 """What is tried in a process of its own answers, or it is said how it ended; this one goes on in any case."""
 
-import time
-
 import pytest
 
 from foldwise.processes import try_apart
@@ -21,16 +19,23 @@ def test_it_answers_with_what_it_was_given_and_finds_the_same_modules(tmp_path, 
         ("import os; os._exit(3)", "ended the program (exit code 3)"),
         ("raise SystemExit", "ended the program (exit code 0)"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was ended by signal 9"),
-        ("while True: pass", "took longer than 2 s"),
-        ("import re; re.match('(a+)+b', 'a' * 60)", "took longer than 2 s"),
-        (
-            "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)",
-            "took longer than 2 s",
-        ),
     ],
 )
-def test_however_it_ends_that_is_said_in_bounded_time(code, ending):
-    began = time.monotonic()
-    got = try_apart(f"answer(1)\n{code}", None, seconds=2)
+def test_however_it_ends_that_is_said(code, ending):
+    got = try_apart(f"answer(1)\n{code}", None, seconds=200)
     assert (got.lines, got.ending) == ((1,), ending)
-    assert time.monotonic() - began < 60  # of a machine that is busy
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import re; re.match('(a+)+b', 'a' * 60)",
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)",
+    ],
+)
+def test_what_does_not_end_is_ended(code):
+    got = try_apart(f"answer(1)\n{code}", None, seconds=1)
+    assert got.ending == "took longer than 1 s"
+    assert got.lines in ((1,), ())  # on a machine that is busy it is still starting

@@ -1,12 +1,17 @@
 """Where the npm package of onnxruntime for browsers lies, for tests of the page that runs a model; it is not asked of npm."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from platformdirs import user_cache_dir
 
+from foldwise.learning.export import ort_web
 from foldwise.learning.export.ort_web import FILE, NAME
+
+# Unpacked once for all pages of a process, which takes a second.
+ort_web._files = lru_cache(maxsize=1)(ort_web._files)
 
 PLACES = (os.environ.get("FOLDWISE_ORT_WEB", ""), Path(user_cache_dir("foldwise")) / NAME / FILE)
 

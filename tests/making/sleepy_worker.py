@@ -16,7 +16,7 @@ STEP_S = 0.1
 
 
 def sleepy_run(root, *, items, seconds, **settings):
-    """A run folder with items that take so long each."""
+    """A run folder with items that take so long each; with `until`, they also wait for a file of that name in it."""
     folder = RunFolder(root)
     folder.logs.mkdir(parents=True)
     settings |= {"seconds": seconds}
@@ -44,6 +44,9 @@ def fit(job):
     for step in range(int(job.item.settings["seconds"] / STEP_S)):
         job.beat({"epoch": step, "epochs": 100})
         hoard.append(bytearray(job.item.settings.get("mb_a_step", 0) * 2**20))
+        time.sleep(STEP_S)
+    while (until := job.item.settings.get("until")) and not (job.folder.root / until).exists():
+        job.beat({"epoch": 100, "epochs": 100})
         time.sleep(STEP_S)
     (job.scratch / "made.txt").write_text(job.item.id)
     return {"seconds": time.time(), "job": os.environ.get("SLURM_JOB_ID", "")}

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -135,17 +134,18 @@ def test_kubernetes_is_asked_whether_jobs_may_be_created(played, context, may, s
     assert (symptom.cure is None) == (severity == "note")
 
 
+@pytest.mark.timeout(90)
 def test_a_cluster_behind_a_network_that_is_not_here_is_not_waited_for(monkeypatch, tmp_path):
     """A kubectl that hangs, as it does where packets are dropped."""
     program = tmp_path / "kubectl"
     program.write_text("#!/bin/sh\n[ $1 = config ] && echo lab || exec sleep 100\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(symptoms, "COMMAND_S", 1)
-    began = time.monotonic()
+    monkeypatch.setattr(
+        symptoms, "COMMAND_S", 4
+    )  # in which the one that answers has started, on a busy machine, too
     (symptom,) = clusters._kubernetes()
     assert "does not answer" in symptom.message
-    assert time.monotonic() - began < 30
 
 
 LAYERS = "22 1 0:21 / / rw - overlay overlay rw\n"

@@ -73,20 +73,22 @@ def test_what_own_code_breaks_is_said_for_each(small_pictures):
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "words", "import_s"),
     [
-        ("import os; os._exit(0)", "importing of_mine_that_ends ended the program (exit code 0)"),
-        ("while True: pass", "importing of_mine_that_ends took longer than 3 s"),
+        ("import os; os._exit(0)", "importing of_mine_that_ends ended the program (exit code 0)", 200.0),
+        ("while True: pass", "importing of_mine_that_ends took longer than 1 s", 1.0),
     ],
 )
-def test_own_code_that_ends_the_program_or_never_ends_is_named(small_pictures, monkeypatch, line, words):
+def test_own_code_that_ends_the_program_or_never_ends_is_named(
+    small_pictures, monkeypatch, line, words, import_s
+):
     (small_pictures / "of_mine_that_ends.py").write_text(f"{line}\ndef net(in_channels, num_classes): ...\n")
     text = STUDY.replace("SIZES", "[16]").replace(
         '["timm:test_resnet", {haltuf: {}}]', '["of_mine_that_ends:net"]'
     )
     (small_pictures / "study.yaml").write_text(text)
     monkeypatch.chdir(small_pictures)
-    monkeypatch.setattr(trusted_code, "IMPORT_S", 3.0)
+    monkeypatch.setattr(trusted_code, "IMPORT_S", import_s)
     with pytest.raises(SpecError) as refused:
         check(open_study(small_pictures / "study.yaml"))
     assert words in refused.value.what

@@ -280,11 +280,15 @@ def test_one_of_several_that_is_killed_is_not_replaced_at_once_and_its_item_is_n
     from foldwise.runs.leases import acquire
     number = len(list(room.glob("begun-*")))
     note(f"begun-{sys.argv[2]}-{os.getpid()}")
+    def wait(folder, pattern):
+        while not list(folder.glob(pattern)):
+            time.sleep(0.02)
     if sys.argv[2] == "0" and number < 3:
         acquire(RunFolder(room.parent / "run"), "fit-1")
-        time.sleep(1)
+        wait(room, "begun-1-*")
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(2)
+    wait(room.parent / "run", "leases/fit-1/1/released")
+    time.sleep(0.5)  # in which another one could begin
     note("end")
     """
     launch(code, workers=2).run(finished=there(room, "end"))

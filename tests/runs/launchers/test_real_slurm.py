@@ -134,7 +134,7 @@ def test_a_node_that_is_lost_takes_no_item_with_it(cluster, tmp_path):
 
 
 def test_a_worker_whose_time_is_up_gives_back_what_it_has_and_its_job_is_queued_again(cluster, tmp_path):
-    folder = sleepy_run(tmp_path / "run", items=2, seconds=3)
+    folder = sleepy_run(tmp_path / "run", items=2, seconds=0.2, until="its time was up")
     launcher = workers(folder, 1, time=5)
 
     def time_is_up(folder):
@@ -144,6 +144,7 @@ def test_a_worker_whose_time_is_up_gives_back_what_it_has_and_its_job_is_queued_
         cluster.wait(lambda: cluster.jobs("PENDING"))
         (attempt,) = folder.attempts("fit-00")
         assert (attempt / "released").read_text() == ""
+        (folder.root / "its time was up").touch()
 
     launcher.run(finished=finished(folder), tick=Faults(cluster, time_is_up=time_is_up))
     assert_whole(folder)
@@ -179,7 +180,7 @@ with sigterm_as_interrupt():  # as the command line does
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
 def test_a_driver_may_go_away_and_the_next_one_goes_on_with_its_jobs(cluster, tmp_path, number):
-    folder = sleepy_run(tmp_path / "run", items=6, seconds=0.6)
+    folder = sleepy_run(tmp_path / "run", items=6, seconds=0.2, until="the next one")
     path = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "making")]
     code = textwrap.dedent(DRIVER).format(path=path, root=str(folder.root))
     driver = subprocess.Popen([sys.executable, "-c", code])
@@ -189,6 +190,7 @@ def test_a_driver_may_go_away_and_the_next_one_goes_on_with_its_jobs(cluster, tm
     assert driver.wait(60) == (-number if number == signal.SIGKILL else 1)  # nobody catches it here
     time.sleep(0.5)
     assert {job for job, *_ in cluster.jobs()} & jobs
+    (folder.root / "the next one").touch()
     launcher = workers(folder)
     sent = {job.id for job in SlurmQueue().jobs(launcher.name)}  # those that have ended are listed, too
     launcher.run(finished=finished(folder))

@@ -143,12 +143,22 @@ def test_whom_a_silent_queue_is_waited_for_is_said_once_and_soon(play, monkeypat
     played = play()
     answer = played.queue.jobs
     monkeypatch.setattr(slurm, "QUIET_S", 0.05)
-    played.queue.jobs = lambda name: time.sleep(0.5)
+    said = ""
+
+    def silent(name):
+        nonlocal said
+        while "\n" not in said:
+            time.sleep(0.02)
+            said += capsys.readouterr().err
+
+    played.queue.jobs = silent
     played.look()
+    played.queue.jobs = lambda name: time.sleep(0.2)
     played.look()
-    said = capsys.readouterr().err
+    said += capsys.readouterr().err
     assert said.count("waiting for its controller, 3 min at most") == 1
     played.queue.jobs = answer
+    monkeypatch.setattr(slurm, "QUIET_S", 100.0)
     assert play().look() == [3]
     assert capsys.readouterr().err == ""  # of a queue that answers nothing is said
 
