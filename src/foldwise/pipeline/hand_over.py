@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from foldwise.errors import RunError, SpecError, unknown
 from foldwise.foreign import checked_id, refuse_strange
+from foldwise.judging.judge import judged_fold
 from foldwise.judging.scores.rows import read_rows
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.verdict import Answer, Verdict, read_verdict
@@ -285,7 +286,7 @@ def _decision_on(folder: RunFolder, verdict: Verdict, row: ConfigurationResult, 
         thresholds=thresholds,
         temperature=temperatures[0].median if temperatures and temperatures[0] else None,
         caution=_caution(verdict, row),
-        score=_score(verdict, row.id, fold),
+        score=_score(verdict, row.id) if fold is None else judged_fold(folder, row.id, fold),
     )
 
 
@@ -300,18 +301,13 @@ def _caution(verdict: Verdict, row: ConfigurationResult) -> str | None:
     return f"{row.name} is not shown to be better than a trivial predictor."
 
 
-def _score(verdict: Verdict, configuration: str, fold: int | None = None) -> str:
-    """What a configuration, or one fold of it, reached on images that it had not seen, in a sentence."""
+def _score(verdict: Verdict, configuration: str) -> str:
+    """What a configuration reached on images that its networks had not seen, in a sentence with its interval."""
     row, metric = verdict.configuration(configuration), verdict.metric
-    title = in_text(metric.title)
-    if fold is not None:
-        scores = [own.score for own in row.folds if (own.repeat, own.fold) == (0, fold)]
-        if not scores or scores[0] is None:
-            return f"{row.name}, fold {fold + 1} alone: not scored"
-        reached = f"{title} {scores[0]:.3g} on the test images of its fold (no interval: it is one training)"
-        return f"{row.name}, fold {fold + 1} alone: {reached}"
     own = row.metrics.get(metric.name)
     if own is None or own.estimate is None:
         return f"{row.name}: not scored"
-    reached = f"{title} {with_interval(own, verdict.confidence)} on the test images of the study"
+    reached = (
+        f"{in_text(metric.title)} {with_interval(own, verdict.confidence)} on the test images of the study"
+    )
     return f"{row.name}: {reached}, each fold's network by itself; their mean was not judged"

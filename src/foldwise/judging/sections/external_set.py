@@ -1,4 +1,4 @@
-"""The external set: what the winner's models score on images of another source, with an interval of its own."""
+"""Trained models on images they did not see: those of another source, or of one test fold; each score with its interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.judgement import Judgement
+from foldwise.judging.judgement import Judgement, Terms
 from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import (
     CLASSIFICATION_KEYS,
@@ -73,6 +73,29 @@ def external_section(
         sentence="",
     )
     return section.model_copy(update={"sentence": _sentence(section, judgement)})
+
+
+def fold_sentence(rows: Rows, terms: Terms, fit: PlannedFit) -> str:
+    """What the network of one fold reached on its test images, with an interval for this trained network.
+
+    The interval counts the images (or groups) drawn, as that of one model on an external set does: nothing of the test
+    fold was trained or chosen on. What another training would give is not in it.
+    """
+    tested, name = rows.splits_of[fit.repeat, fit.fold].test, terms.metric.name
+    units = Units.from_groups(rows.groups, tested)
+    scored = score([(0, rows.fold_outputs(fit))], units, decides=terms.metric, classes=rows.classes)
+    table = table_of(terms.metric, [scored], units, num_cases=len(tested), alpha=terms.judge.alpha)
+    low, high = table.intervals[0]
+    # As a fold's score stands in the verdict.
+    own = MetricEstimate(
+        estimate=scored.folds[0][2], low=low, high=high, num_undefined=scored.num_undefined[name]
+    )
+    title = f"{rows.by_id[fit.configuration].name}, fold {fit.fold + 1} alone"
+    if own.estimate is None:
+        return f"{title}: not scored"
+    reached = f"{in_text(terms.metric.title)} {with_interval(own, terms.confidence)}"
+    images = _images(len(tested), units.count if units.grouped else None, "test image")
+    return f"{title}: {reached} on the {images} of its fold; this holds for these trained weights"
 
 
 @dataclass(frozen=True)
@@ -157,9 +180,7 @@ def with_luck_of_models(spread: Spread, values_MG: Floats, metric: Metric) -> Sp
 
 def _sentence(section: ExternalSection, judgement: Judgement) -> str:
     own, metric = section.metrics.get(section.metric), judgement.metric
-    images = count(section.num_images, "image")
-    if section.num_groups:
-        images += f" in {count(section.num_groups, 'group')}"
+    images = _images(section.num_images, section.num_groups, "image")
     models = "its model" if section.num_models == 1 else f"its {section.num_models} models together"
     where = f"On the external set ({images}), scored once, {section.name}"
     if own is None or own.estimate is None:
@@ -167,3 +188,8 @@ def _sentence(section: ExternalSection, judgement: Judgement) -> str:
     reach = "; this holds for these trained weights" if section.num_models == 1 else ""
     reached = with_interval(own, judgement.confidence)
     return f"{where} ({models}) reaches {in_text(metric.title)} {reached}{reach}."
+
+
+def _images(number: int, groups: int | None, noun: str) -> str:
+    """``20 images in 5 groups``."""
+    return count(number, noun) + (f" in {count(groups, 'group')}" if groups else "")
