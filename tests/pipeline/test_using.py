@@ -110,7 +110,7 @@ def test_each_says_what_it_reached(run):
         [reached] = [score.score for score in row.folds if score.fold == 0]
         assert "fold 1 alone" in alone
         assert "95 % interval" in alone or "no interval: " in alone
-        assert "test images of its fold; this holds for these trained weights" in alone
+        assert "of its fold; this holds for these trained weights" in alone
         assert f"{reached:.3g}" in alone
 
 
