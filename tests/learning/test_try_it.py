@@ -17,7 +17,7 @@ from PIL import Image
 from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.checkpoints.saved import load_winner
 from foldwise.learning.checkpoints.winner import MODEL, Decision, make_winner
-from foldwise.learning.export import ort_web as package_module
+from foldwise.learning.export import try_it as package_module
 from foldwise.learning.export.exporters import TRY_IT
 from foldwise.learning.export.handover import Handover
 from foldwise.learning.export.page_html import card_sections

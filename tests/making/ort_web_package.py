@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from platformdirs import user_cache_dir
 
-from foldwise.learning.export import ort_web
-from foldwise.learning.export.ort_web import FILE, NAME
+from foldwise.learning.export import try_it
+from foldwise.learning.export.try_it import FILE, NAME
 
 # Unpacked once for all pages of a process, which takes a second.
-ort_web._files = lru_cache(maxsize=1)(ort_web._files)
+try_it._files = lru_cache(maxsize=1)(try_it._files)
 
 PLACES = (os.environ.get("FOLDWISE_ORT_WEB", ""), Path(user_cache_dir("foldwise")) / NAME / FILE)
 

@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from foldwise.interface.cli import app
-from foldwise.pipeline.doctor import clusters, machine, room, symptoms
+from foldwise.pipeline.doctor import clusters, machine, symptoms
 from foldwise.pipeline.doctor.machine import examine
 from foldwise.resources import CGROUP, Resources
 
@@ -94,7 +94,7 @@ def test_little_memory_and_the_limits_of_a_container_are_said(played, monkeypatc
 
 
 def test_a_cache_that_may_not_be_written_is_an_error_with_its_cure(played, monkeypatch):
-    monkeypatch.setattr(room.os, "access", lambda path, how: False)
+    monkeypatch.setattr(machine.os, "access", lambda path, how: False)
     (symptom,) = found("cache")
     assert (symptom.severity, symptom.cure) == (
         "error", "Set FOLDWISE_CACHE to a folder with room that may be written.",
@@ -194,12 +194,14 @@ def test_a_folder_into_which_others_may_write_is_warned_of(played, tmp_path, mod
 
 def test_a_folder_of_a_group_or_of_somebody_else_is_said(played, monkeypatch, tmp_path):
     tmp_path.chmod(0o770)
-    monkeypatch.setattr(room, "_num_members", lambda number: 3)
-    monkeypatch.setattr(room, "_group", lambda number: "lab")
+    monkeypatch.setattr(machine, "_num_members", lambda number: 3)
+    monkeypatch.setattr(machine, "_group", lambda number: "lab")
     assert any("the group lab may write in" in symptom.message for symptom in found("runs"))
-    monkeypatch.setattr(room, "_num_members", lambda number: 1)  # a group of one's own, as Debian makes them
+    monkeypatch.setattr(
+        machine, "_num_members", lambda number: 1
+    )  # a group of one's own, as Debian makes them
     assert not any("may write in" in symptom.message for symptom in found("runs"))
-    monkeypatch.setattr(room.os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 12345)
     if os.getuid():  # what belongs to root is no news
         assert any("belongs to" in symptom.message for symptom in found("runs"))
 

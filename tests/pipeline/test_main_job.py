@@ -17,9 +17,8 @@ from typed import foldwise
 from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import api
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.launchers.inline import Inline
 from foldwise.runs.launchers.launcher import Engine
-from foldwise.runs.launchers.table import LAUNCHERS
+from foldwise.runs.launchers.table import LAUNCHERS, Inline
 
 SEGMENTATION = """
 study: tiny

@@ -11,7 +11,7 @@ import pytest
 from sleepy_worker import assert_whole, command, sleepy_run
 from two_views import CACHE_S, two_views, why_not
 
-from foldwise.pipeline.doctor.room import _tried as tried
+from foldwise.pipeline.doctor.machine import _tried as tried
 from foldwise.runs import share
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.share import try_folder

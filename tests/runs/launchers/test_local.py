@@ -16,13 +16,12 @@ from launcher_contract import LauncherContract, command, pull
 from foldwise.errors import DataError, MissingExtra, RunError, SpecError
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.launchers import local
-from foldwise.runs.launchers.inline import Inline
 from foldwise.runs.launchers.kubernetes import KubernetesWorkers
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers
 from foldwise.runs.launchers.ray import RayWorkers
 from foldwise.runs.launchers.slurm import SlurmWorkers
-from foldwise.runs.launchers.table import LAUNCHERS
+from foldwise.runs.launchers.table import LAUNCHERS, Inline
 from foldwise.runs.leases import MAX_ATTEMPTS
 from foldwise.study.kubernetes import KubernetesProfile
 

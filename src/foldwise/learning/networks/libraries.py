@@ -9,15 +9,17 @@ import inspect
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from foldwise.errors import FoldwiseError, SpecError, unknown
 from foldwise.learning.networks.network import Classifier, DataShape, seeded
-from foldwise.learning.networks.weights import Donor
 from foldwise.learning.options import imported
+
+if TYPE_CHECKING:
+    from foldwise.learning.networks.weights import Donor
 
 # What a study states elsewhere, and an option must not contradict.
 _STATED = {

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foldwise.errors import RunError, SpecError
-from foldwise.learning.networks.weights import Report
 from foldwise.study.training import Task
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+    from foldwise.learning.networks.weights import Report
     from foldwise.study.configurations import Places
 
 
