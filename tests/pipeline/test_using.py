@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import foldwise
@@ -154,3 +155,21 @@ def test_the_command_names_model_and_score(run, images, tmp_path, monkeypatch, c
     said = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 0
     assert f"{others(run).name}, fold 2 alone" in said
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_files_of_probabilities_are_what_arrays_give(run, images, tmp_path, monkeypatch, capsys):
+    folder, arrays = images
+    command = ["foldwise", "predict", str(run.folder.root), str(folder), "--out", str(tmp_path / "out"), "--probabilities", "uint16"]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    if not run.verdict.task.endswith("segmentation"):
+        assert ended.value.code == 2
+        assert "predictions.csv has the probability of every class" in said.err
+        return
+    assert "MB; whole numbers, 65,535 for 1)" in said.out
+    for row, given in zip(rows(tmp_path / "out"), run.load()(arrays), strict=True):
+        stored = tifffile.imread(tmp_path / "out" / row["probabilities"])
+        np.testing.assert_allclose(stored / 65535, given.probabilities, atol=1e-5)

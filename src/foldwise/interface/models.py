@@ -40,6 +40,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     fold: int | None = None,
     flips: bool = False,
     pictures: bool = False,
+    probabilities: str | None = None,
     submission: str | Path | None = None,
     trust_code: bool = False,
     progress: Callable[[float, int], None] = lambda *_: None,
@@ -58,6 +59,8 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         fold: the network of this fold alone, from 1; the mean of all by default.
         flips: take the mean over the image and its mirror images.
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
+        probabilities: of masks, a file of the probabilities of every class for each image: ``uint16`` or ``float32`` for
+            an OME-TIFF with the classes as channels, or ``npy``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
         trust_code: whether own code that the folder names may be run.
         progress: called with how many images are done, and of how many.
@@ -75,6 +78,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         "runtime": runtime,
         "flips": flips,
         "pictures": pictures,
+        "probabilities": probabilities,
         "submission": None if submission is None else Path(submission),
         "trust_code": _trusts(run, trust_code),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner
 from foldwise.learning.model_inputs import as_trained_on
 from foldwise.learning.networks.tiles import bands, least_side_px, need_of, num_tiles, step_of
+from foldwise.learning.probability_files import ProbabilityKind, rows_kept
 from foldwise.learning.runtimes import Flipped, TorchRuntime
 from foldwise.resources import usable
 from foldwise.storage import written_whole
@@ -82,8 +83,9 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     winner: Winner,
     windows: Windows,
     name: str,
-    files: tuple[Path, Path],
+    files: Sequence[Path],
     *,
+    kind: ProbabilityKind | None = None,
     device: torch.device,
     flips: bool = False,
     side_px: int | None = None,
@@ -94,7 +96,7 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     In memory are a tile on its way through a network, one row of tiles of probabilities, and 256 MiB of the file.
 
     Args:
-        files: the mask, and the picture; each is written whole.
+        files: the mask, the picture, and with a `kind` of them the probabilities; each is written whole.
         flips: whether every tile is asked about in its mirror images as well.
         side_px: of a tile; by default that of an image that is predicted whole.
         progress: called with the share of the image that is done.
@@ -105,9 +107,20 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     image = LargeImage(windows, winner, name)
     plain = TorchRuntime(_by_whole_image(winner, image), device, of_tiles=True)
     counted = _Counted(image, len(winner.model.classes))
-    with torch.inference_mode(), written_whole(files[0]) as scratch:
-        parts = _probabilities(image, Flipped(plain) if flips else plain, winner, side_px, progress)
-        _write_mask(scratch, image.size_hw, (counted.drawn(*part) for part in parts))
+    classes = winner.model.classes
+    with (
+        torch.inference_mode(),
+        written_whole(files[0]) as scratch,
+        rows_kept(files[2] if kind else None, kind, classes, image.size_hw) as keep,
+    ):
+
+        def drawn() -> Iterator[np.ndarray]:
+            asked = Flipped(plain) if flips else plain
+            for top, bottom, p_Khw in _probabilities(image, asked, winner, side_px, progress):
+                keep(top, p_Khw.numpy())
+                yield counted.drawn(top, bottom, p_Khw)
+
+        _write_mask(scratch, image.size_hw, drawn())
     with written_whole(files[1]) as scratch:
         Image.fromarray(counted.picture()).save(scratch, "PNG")
     height, width = image.size_hw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from foldwise.data.formats.pixels import Step, resize_mask
+from foldwise.data.formats.pixels import Step, resize_image, resize_mask
 from foldwise.data.formats.steps import what_was_done
 from foldwise.data.formats.windows import large_image
 from foldwise.data.overlays import overlay
@@ -36,6 +35,7 @@ from foldwise.learning.prediction_files import (
     warnings_of,
     write_table,
 )
+from foldwise.learning.probability_files import ProbabilityKind, kind_of, write_probabilities
 from foldwise.learning.resuming import Answered, Journal, image_digest, settings_digest
 from foldwise.learning.runtimes import pick_runtime
 from foldwise.learning.training.devices import pick_device, steady
@@ -74,6 +74,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     device: str = "auto",
     runtime: str = "auto",
     flips: bool = False,
+    probabilities: str | None = None,
     submission: Path | None = None,
     warn: Callable[[str], None] = lambda _: None,
     progress: Progress = lambda *_: None,
@@ -89,6 +90,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         runtime, submission: one of `runtimes.RUNTIMES`; a CSV file to write besides, see `write_submission`.
         flips: whether the mirror images are asked about as well, and the mean is taken.
+        probabilities: of masks, a kind of `PROBABILITIES`: a file for each image, under ``probabilities/``.
         warn, progress: called with what to know of the predictions; with how many images are done, a part of a large
             one as a fraction, and of how many.
 
@@ -101,17 +103,25 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     # The same probabilities each time they are asked for.
     with steady(0, torch.get_num_threads(), picked):
         loaded = load_winner(winner, picked)
+        kind = kind_of(probabilities, loaded.model.task)
         places = channel_places(loaded.channels, images, names)
         num_images, root = len(places) + len(problems), images.parent if images.is_file() else images
         large = large_among(loaded, root, places, problems)
-        _make_room(loaded, files_of(loaded, places, large), out, submission)
+        files = files_of(loaded, places, large, kind)
+        _make_room(loaded, files, out, submission)
         chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places), flips=flips)
         how = {"runtime": runtime, "device": picked.type, "flips": flips, "foldwise": version("foldwise")}
-        journal = Journal(out, settings_digest(winner, how))
-        job = _Job(loaded, root, places, out, journal, large, picked, flips)
+        journal = Journal(out, settings_digest(winner, how | {"probabilities": probabilities}))
+        job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind)
         answered = job.done(chosen, problems, progress)
         write_table(loaded, answered, out, submission)
     reached: dict[str, Any] = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
+    if kind:
+        reached["probabilities"] = {
+            "kind": probabilities,
+            "one_is": kind.scale,
+            "classes": loaded.model.classes,
+        }
     reached |= {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
     write_json(out / RECORD, {"foldwise": version("foldwise"), **reached})
     for message in _notes(loaded, answered):
@@ -145,16 +155,16 @@ class _Job:
     places: dict[str, str]
     out: Path
     journal: Journal
+    files: dict[str, tuple[str, ...]]
     large: frozenset[str]
     device: torch.device
     flips: bool
+    kind: ProbabilityKind | None
 
     def done(self, runtime: Predictor, problems: list[DataError], progress: Progress) -> dict[str, Answered]:
         """What is said of every image that can be used, in their order; what was said before is not asked again."""
         digests = {name: image_digest(self.root, file) for name, file in self.places.items()}
-        before = {
-            name: self.journal.answer(name, digests[name], files) for name, files in self._files.items()
-        }
+        before = {name: self.journal.answer(name, digests[name], files) for name, files in self.files.items()}
         answered = {name: answer for name, answer in before.items() if answer is not None}
         rest = {name: file for name, file in self.places.items() if name not in answered}
         if rest:  # a table that a stopped command leaves would be of other images
@@ -178,36 +188,32 @@ class _Job:
             progress(len(answered), len(self.places))
         return {name: answered[name] for name in self.places if name in answered}
 
-    @cached_property
-    def _files(self) -> dict[str, tuple[str, ...]]:
-        return files_of(self.winner, self.places, self.large)
-
     def _in_parts(
         self, names: list[str], problems: list[DataError], progress: Callable[[float], None]
     ) -> Iterator[Answered]:
         """What is said of large images, one after the other."""
         winner = self.winner
         for name in names:
-            mask, picture = files = self._files[name]
-            how: dict[str, Any] = {"device": self.device, "flips": self.flips, "progress": progress}
+            files, how = self.files[name], {"device": self.device, "flips": self.flips, "kind": self.kind}
             try:
                 with large_image(self.root / self.places[name], winner.decoding) as windows:
                     if windows is None:
                         raise DataError("the image was changed while others were predicted")
-                    drawn = write_large(winner, windows, name, (self.out / mask, self.out / picture), **how)
+                    whole = [self.out / file for file in files]
+                    drawn = write_large(winner, windows, name, whole, progress=progress, **how)
                     size_hw = windows.shape_CHW[1:]
             except DataError as error:
                 problems.append(DataError(error.what, where=name, cure=error.cure))
                 continue
             warnings = tuple(warnings_of(winner, np.zeros((1, 1, 1)), size_hw))
             cells = [f"{value:.6f}" for value in (drawn.certainty, *drawn.shares)]
-            row = (name, mask, picture, *cells, "; ".join(warnings))
+            row = (name, *files, *cells, "; ".join(warnings))
             yield Answered(row, warnings, (), drawn.steps, files)
 
     def _answer(self, prediction: ImagePrediction, steps: tuple[Step, ...]) -> Answered:
         winner, p = self.winner, prediction.probabilities
         warnings = tuple(warnings_of(winner, p, prediction.image_CHW.shape[1:]))
-        files = self._files[prediction.name]
+        files = self.files[prediction.name]
         if files:
             cells = self._masks(prediction, files)
             return Answered(
@@ -224,9 +230,12 @@ class _Job:
         """Write the mask and the picture; the mean probability of what is drawn, and the share of every class."""
         labels_HW, num = mask_of(prediction), len(self.winner.model.classes)
         drawn = labels_HW * np.uint8(255) if num == 2 else labels_HW
-        for file, pixels in zip(files, (drawn, overlay(prediction.image_CHW, labels_HW)), strict=True):
+        for file, pixels in zip(files[:2], (drawn, overlay(prediction.image_CHW, labels_HW)), strict=True):
             with written_whole(self.out / file, durable=False) as scratch:
                 Image.fromarray(pixels).save(scratch, "PNG")
+        if self.kind:
+            p_KHW = resize_image(prediction.probabilities, labels_HW.shape)
+            write_probabilities(self.out / files[2], self.kind, p_KHW, self.winner.model.classes)
         shares = np.bincount(labels_HW.ravel(), minlength=num) / labels_HW.size
         certainty = prediction.probabilities.max(0).mean()
         return [f"{certainty:.6f}", *(f"{share:.6f}" for share in shares)]

@@ -19,6 +19,7 @@ from foldwise.data.layouts.files import (
     unreadable_files,
 )
 from foldwise.errors import DataError, SpecError
+from foldwise.learning.probability_files import FOLDER, ProbabilityKind
 from foldwise.learning.resuming import JOURNAL, Answered
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
@@ -42,7 +43,7 @@ def images_to_predict(images: Path) -> tuple[list[str], list[DataError]]:
     if not images.is_dir():
         raise DataError(f"{images} is no folder and no image", cure="Name a folder of images, or one image.")
     tables = (table for name in (TABLE, JOURNAL) for table in images.rglob(name))
-    written = [table.parent / part for table in tables for part in (MASKS, OVERLAYS)]
+    written = [table.parent / part for table in tables for part in (MASKS, OVERLAYS, FOLDER)]
     below = image_files_below(images)
     names = [name for name in below if not any((images / name).is_relative_to(part) for part in written)]
     lost = {
@@ -77,14 +78,25 @@ def png_names(names: Sequence[str]) -> dict[str, str]:
     return distinct(wanted, {name: f"{name}.png" for name in names})
 
 
-def files_of(winner: Winner, places: dict[str, str], large: frozenset[str]) -> dict[str, tuple[str, ...]]:
-    """The mask and the picture of every image, below the folder of the predictions; none of a classification."""
+def files_of(
+    winner: Winner, places: dict[str, str], large: frozenset[str], kind: ProbabilityKind | None = None
+) -> dict[str, tuple[str, ...]]:
+    """The mask and the picture of every image, below the folder of the predictions; none of a classification.
+
+    And the file of its probabilities, where a `kind` of these is asked for.
+    """
     if not winner.model.task.endswith("segmentation"):
         return dict.fromkeys(places, ())
     pngs = png_names(list(places))
     # A mask that is written part by part, and read so, is no PNG.
     masks = pngs | {name: Path(pngs[name]).with_suffix(".tif").as_posix() for name in large}
-    return {name: (f"{MASKS}/{masks[name]}", f"{OVERLAYS}/{png}") for name, png in pngs.items()}
+    files = {name: (f"{MASKS}/{masks[name]}", f"{OVERLAYS}/{png}") for name, png in pngs.items()}
+    if kind is None:
+        return files
+    return {
+        name: (*own, f"{FOLDER}/{pngs[name].removesuffix('.png')}{kind.suffix}")
+        for name, own in files.items()
+    }
 
 
 def distinct(short: Mapping[str, str], full: Mapping[str, str]) -> dict[str, str]:
@@ -171,7 +183,9 @@ def write_table(winner: Winner, answered: dict[str, Answered], out: Path, submis
     """
     classes = winner.model.classes
     if winner.model.task.endswith("segmentation"):
-        head = ["image", "mask", "overlay", "certainty", *(f"share_{name}" for name in classes)]
+        kept = any(len(image.files) > 2 for image in answered.values())
+        files = ["mask", "overlay", *(["probabilities"] if kept else [])]
+        head = ["image", *files, "certainty", *(f"share_{name}" for name in classes)]
     else:
         kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
         head = ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)]

@@ -106,6 +106,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     runtime: str = "auto",
     flips: bool = False,
     pictures: bool = False,
+    probabilities: str | None = None,
     submission: Path | None = None,
     trust_code: bool = False,
     warn: Callable[[str], None] = lambda _: None,
@@ -118,7 +119,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         images: a folder of new images, or one image.
         out: the folder of the predictions.
         choice: which model of a run folder.
-        device, runtime, flips, submission, warn, progress: see `predict_images`.
+        device, runtime, flips, probabilities, submission, warn, progress: see `predict_images`.
         pictures: draw them too.
         trust_code: whether own code that the folder names may be run.
 
@@ -136,7 +137,8 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     with own_code_of(winner, trust_code):
         try:
             how: dict[str, Any] = {"device": device, "runtime": runtime, "flips": flips, "warn": warn}
-            predict_images(winner, images, out, submission=submission, progress=progress, **how)
+            how |= {"probabilities": probabilities, "submission": submission}
+            predict_images(winner, images, out, progress=progress, **how)
         except LeftOut:  # says which images could not be used; the others have their predictions
             if pictures:
                 write_pictures(winner, images, out)

@@ -37,6 +37,13 @@ Runtime = Annotated[
     str, typer.Option(metavar="NAME", help="auto, torch or onnxruntime, which is faster on a processor.")
 ]
 Flips = Annotated[bool, typer.Option("--flips", help="Mean over the image and its mirror images.")]
+Probabilities = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Of masks, also a file for each image: uint16 or float32 (OME-TIFF, a channel for each class), or npy.",
+    ),
+]
 Submission = Annotated[
     Path | None, typer.Option(help="Of several labels, also a CSV: Id,Predicted with class indices.")
 ]
@@ -137,6 +144,7 @@ def predict(  # noqa: PLR0913 - each is an option
     fold: Fold = None,
     flips: Flips = False,
     pictures: Pictures = False,
+    probabilities: Probabilities = None,
     submission: Submission = None,
     trust_code: TrustCode = False,
 ) -> None:
@@ -153,6 +161,7 @@ def predict(  # noqa: PLR0913 - each is an option
         "runtime": runtime,
         "flips": flips,
         "pictures": pictures,
+        "probabilities": probabilities,
         "submission": submission,
         "trust_code": trust_code,
     }
@@ -164,7 +173,18 @@ def predict(  # noqa: PLR0913 - each is an option
     print(f"predictions: {out}")
     print(f"model:       {record['model'] or 'its score is not recorded'}")
     print(f"runtime:     {record['runtime']}")
+    if probabilities is not None:
+        print(f"probabilities: {_size_of(out, probabilities)}")
     if submission is not None:
         print(f"submission:  {submission}")
     if pictures:
         print(f"pictures:    {out / 'pictures.html'}, {out / 'pictures.png'}")
+
+
+def _size_of(out: Path, kind: str) -> str:
+    """Where the probabilities are, what they take of the disk, and what their numbers are."""
+    from foldwise.learning.probability_files import PROBABILITIES
+
+    folder = out / "probabilities"
+    mb = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+    return f"{folder} ({mb:,.1f} MB; {PROBABILITIES[kind].words})"
