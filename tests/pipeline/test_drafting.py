@@ -7,7 +7,7 @@ from PIL import Image
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.networks import weights
 from foldwise.pipeline import contenders
-from foldwise.pipeline.drafting import draft, first, safest
+from foldwise.pipeline.drafting import _Drafting, draft, first, safest
 from foldwise.pipeline.options import Silent
 from foldwise.study.reading import open_study
 
@@ -211,3 +211,52 @@ def test_what_is_stated_wrongly_is_said_and_nothing_is_written(tmp_path):
     with pytest.raises(FoldwiseError, match="tsak"):
         drafted(tmp_path, classes(tmp_path / "set"), stated=["data.tsak=x"])
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(("rare", "folds"), [(4, 4), (3, 3), (2, 5)])
+def test_folds_are_as_few_as_the_rarest_class_that_three_folds_can_test(tmp_path, rare, folds):
+    root = classes(tmp_path / "set")
+    for k in range(rare):
+        picture(root / "odd" / f"odd{'abcd'[k]}.png")
+    made = drafted(tmp_path, root)
+    assert open_study(made.path).study.validate_.folds == folds
+    assert (f"validate.folds={folds}" in made.answers) is (rare >= 3)
+
+
+def test_what_is_drafted_is_explained_and_a_contender_is_a_line(tmp_path, monkeypatch):
+    here = weights.PretrainedEncoder(
+        "EfficientNet-Lite0", "tf_efficientnet_lite0", "tu-tf_efficientnet_lite0", "none"
+    )
+    monkeypatch.setattr(weights, "pretrained_here", lambda: here)
+    text = contenders_text(classes(tmp_path / "set"), tmp_path, ["validate.group='pattern:^(.*?).\\.png$'"])
+    assert [line for line in text.splitlines() if "name:" in line] == [
+        line for line in text.splitlines() if line.startswith("  - {") and line.endswith("}")
+    ]
+    group = next(line for line in text.splitlines() if "group: pattern" in line)
+    assert group.endswith("# files whose names agree in what (...) matches stay in one fold")
+
+
+def contenders_text(root, tmp_path, stated):
+    """The study as it is first written, before anything is tried."""
+    drafting = _Drafting(tmp_path / "s.yaml", "s.yaml", root, safest, Silent(), stated)
+    drafting._write(contenders.document_of(drafting.look(), root, tmp_path, (5, 1, 1.0), stated), named=True)
+    return drafting.scratch.read_text()
+
+
+def test_one_test_part_takes_as_many_runs_as_there_would_be_folds(tmp_path):
+    root = tmp_path / "set"
+    for part in ("train", "val", "test"):
+        classes(root / part, num=4)
+    text = contenders_text(root, tmp_path, ["validate.split=folders"])
+    assert "repeats: 5  # other seeds" in text
+    assert "folds:" not in text
+
+
+@pytest.mark.parametrize("names", [["unet.csv"], ["unet.csv", "resnet.csv"]])
+def test_a_folder_of_scores_alone_is_sent_to_judge(tmp_path, names):
+    (tmp_path / "scores").mkdir()
+    for name in names:
+        (tmp_path / "scores" / name).write_text("case,dice\na,0.8\nb,0.9\n")
+    with pytest.raises(DataError, match=f"no images, but .*{names[0]}") as caught:
+        drafted(tmp_path, tmp_path / "scores")
+    assert "foldwise judge TABLE" in caught.value.cure

@@ -76,9 +76,12 @@ def document_of(
     wanted = int(np.clip(STEPS * batch / len(dataset.cases), FEWEST_EPOCHS, MOST_EPOCHS))
     train["epochs"] = max(FEWEST_EPOCHS, round(wanted * share))
     validation = CommentedMap() if is_given else CommentedMap(folds=folds)
+    # One test part takes as many runs as folds would; without several, the luck of a run cannot be told.
+    repeats = folds if is_given and isinstance(dataset.cases[0].part, str) else repeats
     if repeats > 1:
         validation["repeats"] = repeats
-        _remark(validation, "repeats", "other folds and seeds: fewer are quicker, and tell less apart")
+        others = "other seeds" if is_given else "other folds and seeds"
+        _remark(validation, "repeats", f"{others}: fewer are quicker, and tell less apart")
     contenders, baselines = _contenders(look)
     study = re.sub(r"[^A-Za-z0-9._]+", "-", images.name).strip("-._")[:80] or "study"
     document = CommentedMap(study=study, data=data, compare=CommentedMap(network=contenders), train=train)

@@ -203,7 +203,7 @@ class _Drafting:
         for answer in self.answers:
             _state(document, answer)
         yaml = YAML()
-        yaml.width = 110
+        yaml.width = 10_000  # a contender is a line
         text = StringIO()
         yaml.dump(document, text)
         head = HEAD.format(name=self.name) if named else ""
@@ -217,3 +217,5 @@ def _state(document: dict[str, Any], answer: str) -> None:
     for key in above:
         document = document.setdefault(key, CommentedMap())
     document[last] = parse_value(text, where=f"--set {answer}")
+    if str(document[last]).startswith("pattern:") and isinstance(document, CommentedMap):
+        document.yaml_add_eol_comment("files whose names agree in what (...) matches stay in one fold", last)

@@ -24,7 +24,7 @@ from foldwise.data.layouts.channel_files import suspected_channels
 from foldwise.data.layouts.class_names import alike
 from foldwise.study.ranges import IGNORE
 from foldwise.study.spec import Validation
-from foldwise.text import listed, some
+from foldwise.text import count, listed, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -35,6 +35,7 @@ _MISLEADING = 0.8  # a share of one class from which on accuracy says little
 _TINY_FOREGROUND = 0.02  # of the pixels: of a class that has less, a network may never find any
 _ALONG_EDGE = 0.8  # of the pixels of the edges: an object that fills a picture leaves more of its corners
 _FAR = 16  # brightness of floats above which they are not scaled to 1
+MIN_FOLDS = 3  # that are advised: with two, half of the images are left to train on
 _NEAR_CONSTANT = 0.05  # of the images: a label that fewer have, or fewer lack
 
 
@@ -134,8 +135,9 @@ def _rare_findings(
     if not rare:
         return []
     counts_K, images_K = groups_per_class(presence_NK, groups), presence_NK.sum(axis=0)
-    kind = "images" if np.array_equal(counts_K[rare], images_K[rare]) else "groups"
-    examples = some([f"{dataset.classes[k]} ({counts_K[k]} {kind})" for k in rare], limit=8)
+    noun = "image" if np.array_equal(counts_K[rare], images_K[rare]) else "group"
+    kind = f"{noun}s"
+    examples = some([f"{dataset.classes[k]} ({count(int(counts_K[k]), noun)})" for k in rare], limit=8)
     it = "it" if len(rare) == 1 else "them"
     subject = "class is" if len(rare) == 1 else "classes are"
     message = (
@@ -145,10 +147,16 @@ def _rare_findings(
     concerned = _where(
         [case.name for case in dataset.cases], [bool(row.any()) for row in presence_NK[:, rare]]
     )
-    max_folds = int(counts_K[rare].max())
-    fewer = f"State validate.folds: {max_folds}, merge" if max_folds >= 2 else "Merge"
-    cure = f"{fewer} {it} with another class, leave {it} out, or add images."
-    return [Finding("rare_class", "warning", message, concerned, cure)]
+    enough = [k for k in rare if counts_K[k] >= MIN_FOLDS]
+    fewer = min((int(counts_K[k]) for k in enough), default=0)
+    others = [dataset.classes[k] for k in rare if k not in enough]
+    rest = f"{some(others) if enough and others else it} with another class, leave {'it' if len(others) == 1 else it} out"
+    cure = f"Merge {rest}, or add images."
+    if enough:
+        served = f" for {some([dataset.classes[k] for k in enough])}; and" if others else ","
+        cure = f"State validate.folds: {fewer}{served} merge {rest}, or add images."
+    choices = (f"validate.folds={fewer}",) if enough else ()
+    return [Finding("rare_class", "warning", message, concerned, cure, choices=choices)]
 
 
 def _name_findings(dataset: Dataset) -> list[Finding]:

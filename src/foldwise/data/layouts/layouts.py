@@ -24,7 +24,7 @@ from foldwise.data.layouts.files import (
     unreadable_files,
 )
 from foldwise.data.layouts.groups import with_groups
-from foldwise.data.layouts.listing import MASK_FOLDERS, Listing, about_unreadable, of_other_kinds
+from foldwise.data.layouts.listing import JUDGE, MASK_FOLDERS, Listing, about_unreadable, of_other_kinds
 from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.layouts.outlines import drawn
 from foldwise.data.layouts.pages import stack_files
@@ -284,6 +284,8 @@ def _no_layout(listing: Listing) -> DataError:
             "Make one folder per class, or images/ with masks/, or images/ with labels.csv, or images.npy with"
             " masks.npy or labels.npy."
         )
+        if not loose and listing.table is not None:
+            what, cure = f"no images, but {listing.table.name}", JUDGE
         return DataError(f"the folder holds {what}", where=str(root), cure=cure)
     if folders := folders_of_images(root / images):
         problem = f"{images}/ holds folders of images ({some(folders)}), but no labels.csv or masks/ is there"

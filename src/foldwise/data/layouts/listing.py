@@ -87,6 +87,7 @@ def misplaced_in(root: Path, images: str | None, masks: str) -> list[DataError]:
 
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+JUDGE = "Tables of scores of other programs are judged without images: foldwise judge TABLE. For labels, put the images beside them."
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation")
 # Tables that describe a set but do not label its images, unless they are stated.
 SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
@@ -211,6 +212,8 @@ class Listing:
             if any(path.stem.casefold() in PARTS for path in candidates):
                 cure += " Tables of the parts of a split go into one, with a column split, and validate.split: split."
             choices = [f"data.table={path.name}" for path in candidates]
+            if not self.loose_images and not self.has_nested_images:
+                problem, cure, choices = f"the folder holds no images, but {names}", JUDGE, []
             raise DataError(problem, where=str(self.root), cure=cure, choices=choices)
         return candidates[0] if candidates else None
 
