@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         RunError,
         SpecError,
     )
-    from foldwise.interface.api import check, claims, judge, look, open, report, run
+    from foldwise.interface.api import check, claims, init, judge, look, open, report, run
     from foldwise.interface.models import app, evaluate, export, load, predict
     from foldwise.interface.results import Judged, Run
 
@@ -30,7 +30,9 @@ _ERRORS = (
     "ClaimsFalse",
 )
 _PLACES = {
-    **dict.fromkeys(("check", "claims", "judge", "look", "open", "report", "run"), "foldwise.interface.api"),
+    **dict.fromkeys(
+        ("check", "claims", "init", "judge", "look", "open", "report", "run"), "foldwise.interface.api"
+    ),
     **dict.fromkeys(("app", "evaluate", "export", "load", "predict"), "foldwise.interface.models"),
     **dict.fromkeys(("Judged", "Run"), "foldwise.interface.results"),
     **dict.fromkeys(_ERRORS, "foldwise.errors"),
@@ -50,6 +52,7 @@ __all__ = [
     "claims",
     "evaluate",
     "export",
+    "init",
     "judge",
     "load",
     "look",

@@ -7,6 +7,7 @@ import sys
 import urllib.request
 import warnings
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 import foldwise
+from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import cli
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.pipeline import pipeline
@@ -21,7 +23,6 @@ from foldwise.study.spec import Looking
 
 # Commands that have no function, and why.
 OF_THE_SHELL = {
-    "init": "it asks, and writes a file that is read and changed before it is run",
     "plan": "for workers that are started by hand, by commands",
     "work": "a worker is a process of its own",
     "status": "of a run that others work on; run.verdict and run.failures say what came out",
@@ -47,6 +48,7 @@ LEFT_OUT = {
     "quick": "variants=['quick']",
     "open_": "whoever calls has the page, or its address",
     "try_it": "formats=['try-it']",
+    ("init", "as_json"): "a Draft is data",
     ("run", "dry_run"): "a script is for a shell",
     ("report", "serve"): "it waits for Ctrl-C",
     ("report", "port"): "of --serve",
@@ -110,6 +112,8 @@ def parameters(function):
 
 def plain(default):
     """A default, however it is spelled: a list or a tuple; --no-fetch or fetch=True."""
+    if isinstance(default, Path):
+        return str(default)
     return list(default) or None if isinstance(default, list | tuple) else default
 
 
@@ -301,6 +305,43 @@ def test_a_script_without_a_main_guard_runs_workers_of_its_own(tmp_path):
     files = ["MODEL_CARD.md", "export.json", "model.torchscript.pt"]
     assert f"gave: {files} page: 200" in done.stdout
     assert (tmp_path / "tiny-fold-1-export").is_dir()
+
+
+SPAWNED = """
+import multiprocessing, sys, urllib.request
+from concurrent.futures import ProcessPoolExecutor
+import foldwise
+def give(run, out, name):
+    exported = run.export(out, formats=[name])
+    with run.app() as address:
+        return [each.file for each in exported.exported], urllib.request.urlopen(address).status
+if __name__ == "__main__":
+    run = foldwise.open(sys.argv[1])
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        asked = [pool.submit(give, run, name, name) for name in ("torchscript", "onnx")]
+        print(sorted(future.result() for future in asked))
+"""
+
+
+def test_a_run_goes_to_spawned_workers_which_export_it_and_serve_its_page(run, tmp_path):
+    pytest.importorskip("onnxscript")
+    (tmp_path / "give.py").write_text(SPAWNED)
+    command = [sys.executable, "give.py", str(run.folder.root)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[(['model.onnx'], 200), (['model.torchscript.pt'], 200)]"
+
+
+def test_a_study_is_drafted_from_python_and_replaces_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make("gels", tmp_path / "gels", images=24, size=32, difficulty=0.3, seed=0)
+    drafted = foldwise.init("gels", overrides=["validate.group=none"])
+    assert drafted.path == Path("study.yaml")
+    assert foldwise.check(drafted.path).configurations
+    assert "stated: validate.group: none" in str(drafted)
+    assert "study.yaml: compares " in str(drafted).splitlines()[-1]
+    with pytest.raises(foldwise.RunError, match="a file of this name already"):
+        foldwise.init("gels")
 
 
 def test_a_page_from_python_is_served_until_it_is_stopped(run):

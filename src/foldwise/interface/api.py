@@ -30,10 +30,41 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from foldwise.judging.claim_check.check import Checked
+    from foldwise.pipeline.drafting import Draft
     from foldwise.pipeline.preparing import Prepared
 
 PathLike = str | os.PathLike[str]
 StudyLike = PathLike | Mapping[str, Any]
+
+
+def init(
+    images: PathLike,
+    out: PathLike = "study.yaml",
+    *,
+    overrides: Sequence[str] = (),
+    hours: float = 2.0,
+    yes: bool = False,
+    force: bool = False,
+) -> Draft:
+    """Look at a folder of images and write a study that fits it; trains nothing, asks nothing, and says what is left open.
+
+    Args:
+        images: the folder, with labels or masks.
+        out: the study file that is written.
+        overrides: what is clear beforehand, such as ``data.task=binary_segmentation``.
+        hours: that the study may take on this machine.
+        yes: take the first answer also where the study cannot be without one.
+        force: replace a file that is there.
+
+    Raises:
+        DataError: the images cannot be read as one data set, or a question that must be answered was not.
+        RunError: there is a file already.
+    """
+    from foldwise.pipeline.drafting import draft, first, safest
+    from foldwise.pipeline.options import Silent
+
+    how: dict[str, Any] = {"stated": overrides, "hours": hours, "force": force}
+    return draft(Path(images), Path(out), ask=first if yes else safest, observer=Silent(), **how)
 
 
 def check(

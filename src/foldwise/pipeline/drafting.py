@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.errors import FoldwiseError
+from foldwise.errors import FoldwiseError, RunError
 from foldwise.pipeline.contenders import FolderContents, document_of
 from foldwise.pipeline.options import Observer
 from foldwise.pipeline.preflight import Costs, preflight
@@ -24,6 +24,7 @@ from foldwise.runs.launchers.local import default_workers
 from foldwise.storage import whole_path, written_whole
 from foldwise.study.reading import open_study
 from foldwise.study.yaml_places import parse_value
+from foldwise.text import duration
 
 T = TypeVar("T")
 
@@ -91,6 +92,13 @@ class Draft:
     answers: tuple[str, ...]
     left_open: tuple[Question, ...]
 
+    def __str__(self) -> str:
+        stated = [f"stated: {answer.replace('=', ': ', 1)}" for answer in self.answers]
+        open_ = [f"left open: {question.what} {question.cure}".strip() for question in self.left_open]
+        names = ", ".join(row.name for row in self.prepared.configurations)
+        takes = f"{self.path}: compares {names}; takes about {duration(max(self.seconds, 60))} here"
+        return "\n".join([*self.prepared.dataset.statements, *stated, *open_, takes])
+
 
 def draft(
     images: Path,
@@ -99,6 +107,7 @@ def draft(
     stated: Sequence[str] = (),
     hours: float = 2.0,
     ask: Ask = safest,
+    force: bool = False,
     observer: Observer,
 ) -> Draft:
     """Draft the study of a folder of images and write it, whole or not at all; nothing is trained.
@@ -109,11 +118,16 @@ def draft(
         stated: what is clear beforehand, as ``data.task=binary_segmentation``.
         hours: that the study may take on this machine; folds, repeats and epochs follow.
         ask: called with what is left open; None leaves it so.
+        force: whether a file that is there is replaced.
 
     Raises:
+        RunError: there is a file already.
         SpecError: what is stated does not exist.
         DataError: the images cannot be read as one data set, or a question that must be answered was not.
     """
+    if path.exists() and not force:
+        cure = "Name another file with --out, or add --force to replace it."
+        raise RunError("there is a file of this name already", where=str(path), cure=cure)
     with written_whole(path) as scratch:
         drafting = _Drafting(scratch, path.name, whole_path(images, Path()), ask, observer, list(stated))
         look = drafting.settled(drafting.look)

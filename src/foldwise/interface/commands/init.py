@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from foldwise.errors import RunError
 from foldwise.interface.observer import Terminal, fail_if_items_failed
 from foldwise.interface.study_options import Out, Set
 from foldwise.interface.terminal import SIGNS, console, hang, say_message
@@ -48,18 +47,16 @@ def init(
     from foldwise.pipeline.drafting import draft, first, safest
     from foldwise.pipeline.options import Silent
 
-    if out.exists() and not force:
-        cure = "Name another file with --out, or add --force to replace it."
-        raise RunError("there is a file of this name already", where=str(out), cure=cure)
     is_asked = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     unasked = first if yes else safest
+    asked: dict[str, Any] = {"stated": set_, "hours": hours}
     if as_json:
-        drafted = draft(images, out, stated=set_, hours=hours, ask=unasked, observer=Silent())
+        drafted = draft(images, out, force=force, ask=unasked, observer=Silent(), **asked)
         print(json.dumps(_record(drafted), ensure_ascii=False, indent=1))
         return
     with Terminal() as terminal:
         ask = _Asking(terminal) if is_asked else unasked
-        drafted = draft(images, out, stated=set_, hours=hours, ask=ask, observer=terminal)
+        drafted = draft(images, out, force=force, ask=ask, observer=terminal, **asked)
     _say(drafted)
 
 
