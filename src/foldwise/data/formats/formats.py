@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from foldwise.data.formats.arrays import decode_npy, npy_axes, open_npy
 from foldwise.data.formats.axes import (
@@ -20,11 +20,18 @@ from foldwise.data.formats.axes import (
 )
 from foldwise.data.formats.medical import dicom, nifti, packed_head
 from foldwise.data.formats.microscopes import ZARR_MARKERS, czi, lif, nd2, ome_zarr
-from foldwise.data.formats.photographs import decode_bmp, decode_gif, decode_jpeg, decode_png, decode_webp
-from foldwise.data.formats.pixels import COPY_AGAIN, Pixels
+from foldwise.data.formats.photographs import (
+    decode_bmp,
+    decode_gif,
+    decode_jpeg,
+    decode_png,
+    decode_webp,
+    png_pixel_um,
+)
+from foldwise.data.formats.pixels import COPY_AGAIN, Pixels, PixelUm, first_line, undecoded
 from foldwise.data.formats.scans import read_by
 from foldwise.data.formats.steps import carried_out
-from foldwise.data.formats.tiff import decode_tiff, open_tiff_stack, tiff_axes
+from foldwise.data.formats.tiff import decode_tiff, open_tiff_stack, tiff_axes, tiff_pixel_um
 from foldwise.errors import DataError, FoldwiseError, MissingExtra
 from foldwise.study.spec import AS_SHOWN, Decoding
 
@@ -65,6 +72,7 @@ class Format:
         is_folder: whether an image is a folder, as those of OME-Zarr are; then the first bytes are those of one of `markers`.
         markers: files of which every such folder has one.
         packed: whether gzip may have packed the file; then its first bytes are those inside.
+        pixel_um: height and width of a pixel in µm, as a file states them; None where it does not. It may raise, too.
     """
 
     suffixes: tuple[str, ...]
@@ -76,6 +84,7 @@ class Format:
     is_folder: bool = False
     markers: tuple[str, ...] = ()
     packed: bool = False
+    pixel_um: Callable[[Path], PixelUm | None] | None = None
 
     def fits(self, path: Path) -> bool:
         """Whether something on the disk is, by its name, an image or a stack of this format."""
@@ -89,7 +98,7 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "PNG": Format((".png", ".apng"), (b"\x89PNG\r\n\x1a\n",), decode_png),
+    "PNG": Format((".png", ".apng"), (b"\x89PNG\r\n\x1a\n",), decode_png, pixel_um=png_pixel_um),
     "JPEG": Format((".jpg", ".jpeg", ".jfif", ".jpe", ".jif"), (b"\xff\xd8\xff",), decode_jpeg),
     "TIFF": Format(
         (".tif", ".tiff"),
@@ -97,6 +106,7 @@ FORMATS: dict[str, Format] = {
         decode_tiff,
         open_tiff_stack,
         tiff_axes,
+        pixel_um=tiff_pixel_um,
     ),
     "BMP": Format((".bmp", ".dib"), (b"BM",), decode_bmp),
     "GIF": Format((".gif",), (b"GIF87a", b"GIF89a"), decode_gif),
@@ -240,39 +250,12 @@ def decode(path: Path, decoding: Decoding = AS_SHOWN) -> Pixels:
         stored = decoder(path)
     except FoldwiseError:
         raise
+    except UnidentifiedImageError:
+        raise _no_image(path) from None
     # Decoders raise whatever they meet in broken bytes: OSError, struct.error, ValueError, zlib.error, their own.
     except Exception as error:
         raise undecoded(path, error) from None
     return carried_out(stored, decoding, where=str(path))
-
-
-# What no broken bytes raise in code of ours: a mistake in it, whatever the file is like.
-_FAULTS = (TypeError, AttributeError, NameError, AssertionError)
-
-
-def undecoded(path: Path, error: Exception) -> DataError:
-    """What to say of a file whose decoder raised: whether it is damaged, too large, of a kind not read, or we are at fault."""
-    where, frame = str(path), error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    is_ours = frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("foldwise.")
-    reason = f"{type(error).__name__}: {_first_line(error)}"
-    if isinstance(error, Image.DecompressionBombError):
-        what = "the image has more than 178 million pixels"
-        return DataError(what, where=where, cure="Cut it into tiles first.")
-    if isinstance(error, UnidentifiedImageError):
-        return _no_image(path)
-    if isinstance(error, MemoryError):
-        return DataError("the image does not fit into memory", where=where, cure="Cut it into tiles first.")
-    if isinstance(error, _FAULTS) and is_ours:
-        what = f"foldwise fails on this file, which may be sound ({reason})"
-        return DataError(
-            what, where=where, cure="Please report it; until it is mended, save it as plain PNG."
-        )
-    if isinstance(error, NotImplementedError | ImportError) or "requires the" in str(error):
-        what = f"the file is stored in a way that is not read ({reason})"
-        return DataError(what, where=where, cure="Save it again without compression, or as PNG.")
-    return DataError(f"the file is damaged or cut short ({reason})", where=where, cure=COPY_AGAIN)
 
 
 # What Git LFS and git-annex leave in place of a file whose content was not fetched.
@@ -290,10 +273,6 @@ def _no_image(path: Path) -> DataError:
     return DataError(problem, where=str(path), cure=cure)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no more is known"])[0]
-
-
 def open_stack(path: Path) -> Stack:
     """A file of many images, mapped where that is possible; DataError where it is none."""
     # What no row fits is tried as an array, whose reader says why.
@@ -304,7 +283,7 @@ def open_stack(path: Path) -> Stack:
     except FileNotFoundError:
         raise DataError("the file is not there", where=str(path)) from None
     except (ValueError, OSError, EOFError) as error:
-        problem = f"the {path.suffix} file cannot be read ({_first_line(error)})"
+        problem = f"the {path.suffix} file cannot be read ({first_line(error)})"
         cure = "Save it with numpy.save as a plain array of numbers or text, not of objects."
         raise DataError(problem, where=str(path), cure=cure) from None
 
@@ -316,3 +295,14 @@ def _stack_row(path: Path) -> str | None:
         return name
     by_suffix = (name for name, row in FORMATS.items() if row.open_stack is not None and row.fits(path))
     return next(by_suffix, None)
+
+
+def pixel_um(path: Path) -> PixelUm | None:
+    """Height and width of a pixel in µm, as a file states them; None where it states none, or cannot be read."""
+    name = _recognised(path)
+    stated = FORMATS[name].pixel_um if name is not None else None
+    try:
+        size = stated(path) if stated is not None else None
+    except Exception:  # it is no part of the pixels, so that a damaged one spoils none
+        return None
+    return size if size is not None and all(0 < side < 1e9 for side in size) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.data.formats.pixels import Step
+from foldwise.data.formats.pixels import PixelUm, Step
 from foldwise.data.formats.scans import AS_TIFF, EXTRA, Scan
 from foldwise.errors import DataError, need
 
@@ -70,7 +70,17 @@ def nifti(path: Path) -> Iterator[Scan]:
 
         slope, inter = image.dataobj.slope, image.dataobj.inter
         dtype = image.get_data_dtype() if (slope, inter) == (1, 0) else np.dtype(np.float64)
-        yield Scan((lying[first], *(lying[k] for k in stored)), "ZYX", dtype, values)
+        shape = (lying[first], *(lying[k] for k in stored))
+        yield Scan(
+            shape, "ZYX", dtype, values, pixel_um=lambda: _voxel_um(image, [int(order[k]) for k in stored])
+        )
+
+
+def _voxel_um(image: Any, axes: list[int]) -> PixelUm | None:
+    """The size of a voxel along two stored axes, where the header has a unit."""
+    micron = {"mm": 1e3, "meter": 1e6, "micron": 1.0}.get(image.header.get_xyzt_units()[0])
+    zooms = (*(float(side) for side in image.header.get_zooms()), 0.0, 0.0)
+    return None if micron is None else (zooms[axes[0]] * micron, zooms[axes[1]] * micron)
 
 
 @contextmanager
@@ -100,7 +110,16 @@ def dicom(path: Path) -> Iterator[Scan]:
     shape = (int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns), samples)
     steps = (Step("inverted", str(dtype)),) if colour == "MONOCHROME1" else ()
     depth = 32 if is_rescaled else int(header.get("BitsStored", bits))
-    yield Scan(shape, "ZYXS", dtype, values, steps, depth)
+    yield Scan(shape, "ZYXS", dtype, values, steps, depth, pixel_um=lambda: _spacing_um(header))
+
+
+def _spacing_um(header: Any) -> PixelUm | None:
+    """The distance of rows and of columns in the patient, or on the slide; not that on a detector, which is another."""
+    spacing = header.get("PixelSpacing")
+    if not spacing and (shared := header.get("SharedFunctionalGroupsSequence")):
+        measures = shared[0].get("PixelMeasuresSequence")
+        spacing = measures[0].get("PixelSpacing") if measures else None
+    return (float(spacing[0]) * 1e3, float(spacing[1]) * 1e3) if spacing else None
 
 
 def _pixels(path: Path, pydicom: Any, *, is_rescaled: bool) -> np.ndarray:

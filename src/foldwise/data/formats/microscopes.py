@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from foldwise.data.formats.pixels import PixelUm
 from foldwise.data.formats.scans import AS_TIFF, EXTRA, Scan
+from foldwise.data.formats.tiff import UNITS_UM
 from foldwise.errors import DataError, need
 
 MAX_HEADER_BYTES = 2**24  # of a text that describes an image; more is none
@@ -70,7 +74,23 @@ def ome_zarr(path: Path) -> Iterator[Scan]:
     def part(index: tuple[Any, ...]) -> np.ndarray:
         return np.asarray(array[index])
 
-    yield Scan(array.shape, letters, dtype, lambda: part((...,)), part=part, part_bytes=size)
+    how: dict[str, Any] = {"part": part, "part_bytes": size}
+    how["pixel_um"] = lambda: _zarr_spacing_um(images[0], letters)
+    yield Scan(array.shape, letters, dtype, lambda: part((...,)), **how)
+
+
+def _zarr_spacing_um(image: dict[str, Any], letters: str) -> PixelUm | None:
+    """The scale of the full size along Y and X, where these axes have units."""
+    factors = [1.0] * len(letters)
+    for parts in (image["datasets"][0], image):  # what counts for all sizes comes on top
+        for transform in parts.get("coordinateTransformations") or ():
+            if transform.get("type") == "scale":
+                factors = [a * float(b) for a, b in zip(factors, transform["scale"], strict=True)]
+    units = [axis.get("unit", "") if isinstance(axis, dict) else "" for axis in image.get("axes") or ()]
+    if "Y" not in letters or "X" not in letters or len(units) != len(letters):
+        return None
+    sides = [factors[k] * UNITS_UM.get(units[k], 0.0) for k in (letters.index("Y"), letters.index("X"))]
+    return (sides[0], sides[1]) if all(sides) else None
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -116,7 +136,15 @@ def lif(path: Path) -> Iterator[Scan]:
             _plane("".join(image.dims)),
             np.dtype(image.dtype),
             lambda: np.asarray(image.asarray()),
+            pixel_um=lambda: _lif_pixel_um(image),
         )
+
+
+def _lif_pixel_um(image: Any) -> PixelUm | None:
+    """How far apart the last two axes of space are sampled; LIF counts in metres."""
+    spatial = [name for name in image.dims if name in "ZYX"][-2:]
+    sides = [abs(float(np.diff(image.coords[name][:2])[0])) * 1e6 for name in spatial]
+    return (sides[0], sides[1]) if len(sides) == 2 else None
 
 
 def _plane(axes: str) -> str:
@@ -140,7 +168,17 @@ def _only(images: Sequence[tuple[str, Any]]) -> Any:
 def nd2(path: Path) -> Iterator[Scan]:
     """The image of an ND2 file; times, positions and depths are images in a row."""
     with need("nd2", EXTRA).ND2File(path) as file:
-        yield Scan(tuple(file.sizes.values()), "".join(file.sizes), np.dtype(file.dtype), file.asarray)
+        axes, dtype = "".join(file.sizes), np.dtype(file.dtype)
+        size = partial(_nd2_pixel_um, file)
+        yield Scan(tuple(file.sizes.values()), axes, dtype, file.asarray, pixel_um=size)
+
+
+def _nd2_pixel_um(file: Any) -> PixelUm | None:
+    """The size of a pixel where the objective was calibrated; 1 µm stands for none."""
+    if not all(file.metadata.channels[0].volume.axesCalibrated[:2]):
+        return None
+    size = file.voxel_size()
+    return float(size.y), float(size.x)
 
 
 @contextmanager
@@ -155,4 +193,13 @@ def czi(path: Path) -> Iterator[Scan]:
             with warnings.catch_warnings(action="error"):
                 return np.asarray(file.asarray(max_workers=1))
 
-        yield Scan(tuple(file.shape), axes, np.dtype(file.dtype), values)
+        size = partial(_czi_pixel_um, file)
+        yield Scan(tuple(file.shape), axes, np.dtype(file.dtype), values, pixel_um=size)
+
+
+def _czi_pixel_um(file: Any) -> PixelUm | None:
+    """The scaling of the description, which is in metres."""
+    text = file.metadata() or ""
+    found = (re.search(rf'<Distance Id="{axis}">\s*<Value>([^<]+)</Value>', text) for axis in "YX")
+    sides = [float(size[1]) * 1e6 for size in found if size]
+    return (sides[0], sides[1]) if len(sides) == 2 else None

@@ -9,7 +9,16 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from foldwise.data.formats.pixels import MODES, TURNS, VARIES, Pixels, Step, full_palette
+from foldwise.data.formats.pixels import (
+    MODES,
+    TURNS,
+    VARIES,
+    Pixels,
+    PixelUm,
+    Step,
+    full_palette,
+    pixel_of_resolution,
+)
 from foldwise.errors import DataError
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -63,6 +72,13 @@ def _of_array(array: np.ndarray, kind: str, bit_depth: int, steps: tuple[Step, .
     """Pixels of an (H, W) or (H, W, C) array whose channels mean L, LA, RGB or RGBA."""
     values = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
     return Pixels(values, MODES[len(values)], kind, bit_depth, steps=steps)
+
+
+def png_pixel_um(path: Path) -> PixelUm | None:
+    """What the resolution of a PNG means, where it is none for printing."""
+    with Image.open(path, formats=["PNG"]) as image:
+        across, down = image.info.get("dpi", (0, 0))
+    return pixel_of_resolution(down / 2.54, across / 2.54)
 
 
 decode_png = partial(_decode, kind="PNG")

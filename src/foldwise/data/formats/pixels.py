@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from foldwise.errors import DataError
 
 COPY_AGAIN = "Copy it again from its source, or take it out."
 MaskKey = int | tuple[int, int, int]  # a value of a mask: grey, or red, green and blue
+PixelUm = tuple[float, float]  # height and width of a pixel, in µm
+# What printers, screens and cameras are set to has up to 2,400 pixels an inch; what microscopes see has more.
+MIN_PER_CM = 2401 / 2.54
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -50,6 +54,13 @@ class Pixels:
     def has_palette(self, num_channels: int) -> bool:
         """Whether there is a palette, and it can colour the values: those of one channel of 8 bits."""
         return self.palette is not None and num_channels == 1 and self.bit_depth <= 8
+
+
+def pixel_of_resolution(down_per_cm: float, across_per_cm: float) -> PixelUm | None:
+    """The pixel size that a resolution of pixels in a centimetre means; None of what is one for printing."""
+    if min(down_per_cm, across_per_cm) < MIN_PER_CM:
+        return None
+    return 1e4 / down_per_cm, 1e4 / across_per_cm
 
 
 def full_palette(colours_N3: np.ndarray) -> np.ndarray:
@@ -254,3 +265,35 @@ def resize_mask(mask_HW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
         return mask_HW
     height, width = size_hw
     return np.asarray(Image.fromarray(mask_HW).resize((width, height), Image.Resampling.NEAREST))
+
+
+# What no broken bytes raise in code of ours: a mistake in it, whatever the file is like.
+_FAULTS = (TypeError, AttributeError, NameError, AssertionError)
+
+
+def undecoded(path: Path, error: Exception) -> DataError:
+    """What to say of a file whose decoder raised: whether it is damaged, too large, of a kind not read, or we are at fault."""
+    where, frame = str(path), error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    is_ours = frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("foldwise.")
+    reason = f"{type(error).__name__}: {first_line(error)}"
+    if isinstance(error, Image.DecompressionBombError):
+        what = "the image has more than 178 million pixels"
+        return DataError(what, where=where, cure="Cut it into tiles first.")
+    if isinstance(error, MemoryError):
+        return DataError("the image does not fit into memory", where=where, cure="Cut it into tiles first.")
+    if isinstance(error, _FAULTS) and is_ours:
+        what = f"foldwise fails on this file, which may be sound ({reason})"
+        return DataError(
+            what, where=where, cure="Please report it; until it is mended, save it as plain PNG."
+        )
+    if isinstance(error, NotImplementedError | ImportError) or "requires the" in str(error):
+        what = f"the file is stored in a way that is not read ({reason})"
+        return DataError(what, where=where, cure="Save it again without compression, or as PNG.")
+    return DataError(f"the file is damaged or cut short ({reason})", where=where, cure=COPY_AGAIN)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, as far as its first line."""
+    return (str(error).strip().splitlines() or ["no more is known"])[0]

@@ -13,7 +13,7 @@ from typing import TypedDict
 import numpy as np
 
 from foldwise.data.formats.axes import Stack, as_picture, as_stack
-from foldwise.data.formats.pixels import COPY_AGAIN, Pixels, Step
+from foldwise.data.formats.pixels import COPY_AGAIN, Pixels, PixelUm, Step
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.resources import usable
 
@@ -37,6 +37,7 @@ class Scan:
         bit_depth: of a sample in the file; 0 for that of `dtype`.
         part: reads some of the values, by an index for every axis; None where all are read at once.
         part_bytes: of what is read at least.
+        pixel_um: gives the size of a pixel along Y and X, as the file states it; None where it does not.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +48,7 @@ class Scan:
     bit_depth: int = 0
     part: Callable[[tuple[int | slice, ...]], np.ndarray] | None = None
     part_bytes: int = 0
+    pixel_um: Callable[[], PixelUm | None] = lambda: None
 
     def in_row(self) -> tuple[tuple[int, ...], str]:
         """Lengths and names after `arranged`: ``Z`` counts all images in a row, then come C, Y, X and S.
@@ -110,6 +112,7 @@ class Columns(TypedDict):
     decode: Callable[[Path], Pixels]
     open_stack: Callable[[Path], Stack]
     axes: Callable[[Path], tuple[tuple[int, ...], str]]
+    pixel_um: Callable[[Path], PixelUm | None]
 
 
 def read_by(name: str, reader: Reader) -> Columns:
@@ -118,6 +121,7 @@ def read_by(name: str, reader: Reader) -> Columns:
         "decode": partial(_decode, name, reader),
         "open_stack": partial(_open_stack, name, reader),
         "axes": partial(_axes, reader),
+        "pixel_um": partial(_pixel_um, reader),
     }
 
 
@@ -141,6 +145,11 @@ def _decode(name: str, reader: Reader, path: Path) -> Pixels:
 def _axes(reader: Reader, path: Path) -> tuple[tuple[int, ...], str]:
     with reader(path) as scan:
         return scan.in_row()
+
+
+def _pixel_um(reader: Reader, path: Path) -> PixelUm | None:
+    with reader(path) as scan:
+        return scan.pixel_um()
 
 
 def _open_stack(name: str, reader: Reader, path: Path) -> Stack:

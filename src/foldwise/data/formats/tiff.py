@@ -16,7 +16,15 @@ import tifffile
 
 from foldwise.data.formats.arrays import unnamed
 from foldwise.data.formats.axes import Stack, as_picture, as_stack
-from foldwise.data.formats.pixels import COPY_AGAIN, TURNS, Pixels, Step, full_palette
+from foldwise.data.formats.pixels import (
+    COPY_AGAIN,
+    TURNS,
+    Pixels,
+    PixelUm,
+    Step,
+    full_palette,
+    pixel_of_resolution,
+)
 from foldwise.errors import DataError
 
 MAX_OPEN = 4  # stacks that cannot be mapped stay decoded, since every slice is asked for by itself
@@ -153,6 +161,46 @@ def tiff_axes(path: Path) -> tuple[tuple[int, ...], str]:
     """The lengths of the axes of a TIFF, and what they are called."""
     with opened(path) as (_, series):
         return tuple(series.shape), str(series.axes)
+
+
+# Of lengths that programs of microscopes state, in µm.
+UNITS_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0, "nm": 1e-3} | {
+    "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "millimeter": 1e3, "millimetre": 1e3, "cm": 1e4, "m": 1e6, "meter": 1e6,
+}  # fmt: skip
+_PER_CM = {2: 1 / 2.54, 3: 1.0}  # of the tag ResolutionUnit: inch, centimetre
+
+
+def tiff_pixel_um(path: Path) -> PixelUm | None:
+    """What a TIFF states by OME, ImageJ or its tags; of tags what is no resolution for printing."""
+    with tifffile.TiffFile(path) as file:
+        if file.ome_metadata:
+            return _ome_pixel_um(file.ome_metadata)
+        tags = file.pages.first.tags
+        sides = [tags.valueof(name) for name in ("YResolution", "XResolution")]
+        if not all(side and 0 not in side for side in sides):
+            return None
+        down, across = (side[0] / side[1] for side in sides)
+        if file.imagej_metadata is not None:
+            # ImageJ keeps its unit in a text, and the tags count in it; inches it takes over from pictures for printing.
+            unit = str(file.imagej_metadata.get("unit", "")).replace("\\u00B5", "µ").replace("μ", "µ")
+            micron = UNITS_UM.get(unit)
+            return None if micron is None else (micron / down, micron / across)
+        factor = _PER_CM.get(int(tags.valueof("ResolutionUnit", 2)))
+        return None if factor is None else pixel_of_resolution(down * factor, across * factor)
+
+
+def _ome_pixel_um(text: str) -> PixelUm | None:
+    """The size of a pixel of the first image of an OME description."""
+    pixels = (re.search(r"<(?:\w+:)?Pixels\b[^>]*>", text) or [""])[0]
+    sides = []
+    for axis in "YX":
+        size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', pixels)
+        unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', pixels)
+        micron = UNITS_UM.get((unit[1] if unit else "µm").replace("μ", "µ").replace("&#181;", "µ"))
+        if size is None or micron is None:
+            return None
+        sides.append(float(size[1]) * micron)
+    return sides[0], sides[1]
 
 
 def open_tiff_stack(path: Path) -> Stack:

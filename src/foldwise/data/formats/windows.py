@@ -14,9 +14,8 @@ import tifffile
 
 from foldwise.data.formats.arrays import mapped, unnamed
 from foldwise.data.formats.axes import Axes, as_picture, axes_of_array
-from foldwise.data.formats.formats import undecoded
 from foldwise.data.formats.microscopes import ome_zarr
-from foldwise.data.formats.pixels import Pixels
+from foldwise.data.formats.pixels import Pixels, undecoded
 from foldwise.data.formats.steps import carried_out
 from foldwise.data.formats.tiff import is_whole, mode_of, opened, stored_as
 from foldwise.errors import DataError, FoldwiseError
