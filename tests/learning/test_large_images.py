@@ -1,6 +1,7 @@
 """Images larger than memory: the mask that the whole image has, for any tile size and way to store it, in bounded memory."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from scan_files import write_ome_zarr
 
 from foldwise.data.formats import windows as module
-from foldwise.data.formats.formats import decode
+from foldwise.data.formats.formats import decode, pixel_um
 from foldwise.data.formats.windows import Windows, large_image
 from foldwise.errors import DataError
 from foldwise.learning import large_images
@@ -363,3 +364,34 @@ def test_images_of_other_channels_are_refused(winner, values, all_are_large, tmp
     loaded, files = load_winner(winner, CPU), (tmp_path / "m.tif", tmp_path / "m.png")
     with large_image(tmp_path / "a.tif", AS_SHOWN) as windows, pytest.raises(DataError, match="2 channels"):
         write_large(loaded, windows, "a.tif", files, device=CPU)
+
+
+# ---- pixel sizes
+
+
+def test_masks_state_the_pixel_size_of_their_image_and_another_than_in_training_is_a_warning(
+    winner, values, all_are_large, tmp_path
+):
+    record = json.loads((winner / "model.json").read_text())
+    copy = shutil.copytree(winner, tmp_path / "winner")
+    (copy / "model.json").write_text(json.dumps(record | {"pixel_um": [0.5, 0.25]}))
+    folder, narrow = tmp_path / "new", values[:100, :160]
+    scaled = {"resolution": (40000, 20000), "resolutionunit": "CENTIMETER"}
+    write(folder, narrow, "large.tif", **scaled)
+    write(folder, narrow[:50, :60], "small.tif", **scaled)
+    write(folder, narrow[:50, :60], "other.tif", resolution=(40000, 40000), resolutionunit="CENTIMETER")
+    write(folder, narrow[:50, :60], "none.tif")
+    said = []
+    out = predict_images(copy, folder, tmp_path / "out", device="cpu", warn=said.append)
+    with (out / "predictions.csv").open(newline="") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    assert {name for name, row in rows.items() if row["warning"]} == {"other.tif"}
+    assert rows["other.tif"]["warning"] == "pixels of another size than in training"
+    assert (
+        "1 of 4 images has pixels of another size than the training images, which have 0.5 × 0.25 µm"
+        in said[0]
+    )
+    sizes = {name: pixel_um(out / row["mask"]) for name, row in rows.items()}
+    assert sizes["large.tif"] == sizes["small.tif"] == pytest.approx((0.5, 0.25), rel=1e-4)
+    assert sizes["other.tif"] == pytest.approx((0.25, 0.25), rel=1e-4)
+    assert sizes["none.tif"] is None

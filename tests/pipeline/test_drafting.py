@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from foldwise.errors import DataError, FoldwiseError
@@ -40,6 +41,18 @@ def drafted(tmp_path, root, **how):
 
 def levels(study):
     return [level["name"] for level in study.compare["network"]]
+
+
+def test_the_pixel_size_that_the_files_state_is_filled_in(tmp_path):
+    for k in range(12):
+        folder = tmp_path / "cells" / "ab"[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        resolution = {"resolution": (20000, 40000), "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(folder / f"{k}.tif", RNG.integers(0, 255, (24, 24), np.uint8), **resolution)
+    made = drafted(tmp_path, tmp_path / "cells")
+    assert "pixel_um: [0.25, 0.5]" in made.path.read_text()
+    assert made.prepared.audit.pixel_um == (0.25, 0.5)
+    assert not [each for each in made.prepared.audit.findings if each.code.startswith("pixel_size")]
 
 
 def test_the_study_of_class_folders_can_be_run_as_it_is(tmp_path):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from foldwise.learning.export import exporters, writing
 from foldwise.learning.export.weights_licence import WeightsLicence
 from foldwise.learning.runtimes import is_kept
 from foldwise.pipeline.exporting import ExportOptions, export
-from foldwise.pipeline.model_card import CardFacts, model_card, plain
+from foldwise.pipeline.model_card import CardFacts, model_card, plain, side_um
 from foldwise.sealed import read_json, verified
 
 STUDY = """
@@ -89,6 +90,15 @@ def test_what_is_no_model_of_a_run_is_not_exported(run, tmp_path):
     with pytest.raises(SpecError, match="handed over"):
         foldwise.export(run / "winner", tmp_path / "out", fold=1)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("size", "resized", "side"),
+    [(None, False, None), ((0.5, 0.5002), False, 0.5), ((0.5, 0.25), False, None), ((0.5, 0.5), True, None)],
+)
+def test_the_pixel_of_the_files_is_exported_where_it_is_that_of_what_networks_see(size, resized, side):
+    model = SimpleNamespace(resized=resized)
+    assert side_um(SimpleNamespace(pixel_um=size, model=model)) == side
 
 
 def test_a_run_is_exported_with_proofs_a_card_and_a_record(run, command, tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from foldwise.data.batches.normalize import SMALLEST_STD, WHITE, Normalization
-from foldwise.data.formats.pixels import Step
+from foldwise.data.formats.pixels import PixelUm, Step
 from foldwise.data.formats.windows import BAND_PX, Windows, large_image, stride_of
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError
@@ -88,16 +89,18 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     kind: ProbabilityKind | None = None,
     device: torch.device,
     flips: bool = False,
+    pixel_um: PixelUm | None = None,
     side_px: int | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Drawn:
-    """Write the mask as a TIFF in tiles, with the pixel size of the image, and a small picture.
+    """Write the mask as a TIFF in tiles, and a small picture.
 
     In memory are a tile on its way through a network, one row of tiles of probabilities, and 256 MiB of the file.
 
     Args:
         files: the mask, the picture, and with a `kind` of them the probabilities; each is written whole.
         flips: whether every tile is asked about in its mirror images as well.
+        pixel_um: height and width of a pixel, which the mask is to state.
         side_px: of a tile; by default that of an image that is predicted whole.
         progress: called with the share of the image that is done.
 
@@ -120,7 +123,7 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
                 keep(top, p_Khw.numpy())
                 yield counted.drawn(top, bottom, p_Khw)
 
-        _write_mask(scratch, image.size_hw, drawn())
+        _write_mask(scratch, image.size_hw, drawn(), pixel_um)
     with written_whole(files[1]) as scratch:
         Image.fromarray(counted.picture()).save(scratch, "PNG")
     height, width = image.size_hw
@@ -181,8 +184,13 @@ class _Counted:
         return overlay(image_CHW, np.concatenate([labels for _, labels in self._small]))
 
 
-def _write_mask(path: Path, size_hw: tuple[int, int], parts: Iterator[np.ndarray]) -> None:
+def _write_mask(
+    path: Path, size_hw: tuple[int, int], parts: Iterator[np.ndarray], pixel_um: PixelUm | None
+) -> None:
     """A TIFF in tiles of rows of a mask as they come, so that no more than these are in memory."""
+    scale: dict[str, Any] = {}
+    if pixel_um is not None:
+        scale = {"resolution": (1e4 / pixel_um[1], 1e4 / pixel_um[0]), "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(
         path,
         _tiles(parts, size_hw[1]),
@@ -194,6 +202,7 @@ def _write_mask(path: Path, size_hw: tuple[int, int], parts: Iterator[np.ndarray
         metadata=None,
         bigtiff=math.prod(size_hw) > MASK_BYTES,
         maxworkers=1,
+        **scale,
     )
 
 

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from foldwise.data.formats.pixels import Step, resize_image, resize_mask
+from foldwise.data.formats.formats import pixel_um
+from foldwise.data.formats.pixels import PixelUm, Step, resize_image, resize_mask
+from foldwise.data.formats.reading import channel_files
 from foldwise.data.formats.steps import what_was_done
 from foldwise.data.formats.windows import large_image
 from foldwise.data.overlays import overlay
@@ -194,7 +196,8 @@ class _Job:
         """What is said of large images, one after the other."""
         winner = self.winner
         for name in names:
-            files, how = self.files[name], {"device": self.device, "flips": self.flips, "kind": self.kind}
+            files, size_um = self.files[name], self._pixel_um(name)
+            how = {"device": self.device, "flips": self.flips, "kind": self.kind, "pixel_um": size_um}
             try:
                 with large_image(self.root / self.places[name], winner.decoding) as windows:
                     if windows is None:
@@ -205,17 +208,18 @@ class _Job:
             except DataError as error:
                 problems.append(DataError(error.what, where=name, cure=error.cure))
                 continue
-            warnings = tuple(warnings_of(winner, np.zeros((1, 1, 1)), size_hw))
+            warnings = tuple(warnings_of(winner, np.zeros((1, 1, 1)), size_hw, size_um))
             cells = [f"{value:.6f}" for value in (drawn.certainty, *drawn.shares)]
             row = (name, *files, *cells, "; ".join(warnings))
             yield Answered(row, warnings, (), drawn.steps, files)
 
     def _answer(self, prediction: ImagePrediction, steps: tuple[Step, ...]) -> Answered:
         winner, p = self.winner, prediction.probabilities
-        warnings = tuple(warnings_of(winner, p, prediction.image_CHW.shape[1:]))
+        size_hw, size_um = prediction.image_CHW.shape[1:], self._pixel_um(prediction.name)
+        warnings = tuple(warnings_of(winner, p, size_hw, size_um))
         files = self.files[prediction.name]
         if files:
-            cells = self._masks(prediction, files)
+            cells = self._masks(prediction, files, size_um)
             return Answered(
                 (prediction.name, *files, *cells, "; ".join(warnings)), warnings, (), steps, files
             )
@@ -226,13 +230,17 @@ class _Job:
         row = (prediction.name, decided, *numbers, "; ".join(warnings))
         return Answered(row, warnings, labels, steps)
 
-    def _masks(self, prediction: ImagePrediction, files: tuple[str, ...]) -> list[str]:
-        """Write the mask and the picture; the mean probability of what is drawn, and the share of every class."""
+    def _pixel_um(self, name: str) -> PixelUm | None:
+        return pixel_um(self.root / channel_files(self.places[name])[0])
+
+    def _masks(self, prediction: ImagePrediction, files: tuple[str, ...], um: PixelUm | None) -> list[str]:
+        """Write the mask, with its pixel size, and the picture; the mean probability of what is drawn, and class shares."""
         labels_HW, num = mask_of(prediction), len(self.winner.model.classes)
         drawn = labels_HW * np.uint8(255) if num == 2 else labels_HW
+        dpi: dict[str, Any] = {"dpi": (25400 / um[1], 25400 / um[0])} if um is not None else {}
         for file, pixels in zip(files[:2], (drawn, overlay(prediction.image_CHW, labels_HW)), strict=True):
             with written_whole(self.out / file, durable=False) as scratch:
-                Image.fromarray(pixels).save(scratch, "PNG")
+                Image.fromarray(pixels).save(scratch, "PNG", **(dpi if pixels is drawn else {}))
         if self.kind:
             p_KHW = resize_image(prediction.probabilities, labels_HW.shape)
             write_probabilities(self.out / files[2], self.kind, p_KHW, self.winner.model.classes)

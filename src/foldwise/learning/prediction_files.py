@@ -11,6 +11,7 @@ import numpy as np
 
 from foldwise.csv_cells import TableWriter
 from foldwise.data.formats.formats import readable
+from foldwise.data.formats.pixels import PixelUm, in_um, is_same_size
 from foldwise.data.layouts.channel_files import join_channels
 from foldwise.data.layouts.files import (
     broken_links,
@@ -198,17 +199,26 @@ def write_table(winner: Winner, answered: dict[str, Answered], out: Path, submis
         write_submission(submission, {name: image.labels for name, image in answered.items()})
 
 
+OTHER_PIXELS = "pixels of another size than in training"
 RESCALED = "resized by another scale than in training"
 UNPROVEN = "not shown to be better than a trivial predictor"
 MAX_ODDS = 2.0  # of a decision against its alternative, below which it is of low certainty: 2 to 1
 MAX_RESCALED = 1.25  # beyond the sizes of the training images, as both are resized to one size
 
 
-def warnings_of(winner: Winner, probabilities: np.ndarray, size_hw: tuple[int, ...]) -> list[str]:
-    """Why not to rely on the prediction of one image of this size, in a few words each."""
+def warnings_of(
+    winner: Winner, probabilities: np.ndarray, size_hw: tuple[int, ...], pixel_um: PixelUm | None = None
+) -> list[str]:
+    """Why not to rely on the prediction of one image of this size, in a few words each.
+
+    Args:
+        pixel_um: height and width of its pixels, where its file states them.
+    """
     reasons = [UNPROVEN] if winner.caution else []
     if probabilities.ndim == 1 and (doubtful := _doubtful(winner, probabilities)):
         reasons.append(f"low certainty: {' or '.join(doubtful) if len(doubtful) > 1 else doubtful[0]}")
+    if pixel_um is not None and winner.pixel_um is not None and not is_same_size(pixel_um, winner.pixel_um):
+        reasons.append(OTHER_PIXELS)
     return reasons + ([RESCALED] if _rescaled(winner, size_hw) else [])
 
 
@@ -245,6 +255,12 @@ def summary(winner: Winner, warnings: Sequence[Sequence[str]]) -> list[str]:
     if unsure:
         sentences.append(
             f"{_of_all(unsure, warnings)} a label that is less certain than {MAX_ODDS:g} to 1: see the column 'warning'."
+        )
+    if winner.pixel_um is not None and (others := sum(OTHER_PIXELS in words for words in warnings)):
+        sentences.append(
+            f"{_of_all(others, warnings)} pixels of another size than the training images, which have "
+            f"{in_um(winner.pixel_um)}, so what they show is larger or smaller than in training, and the predictions may "
+            "be wrong: bring them to that pixel size first."
         )
     rescaled = sum(RESCALED in words for words in warnings)
     if rescaled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ from foldwise.text import count, some
 
 if TYPE_CHECKING:
     from foldwise.data.cases import Dataset
+    from foldwise.data.formats.pixels import PixelUm
 
 SIDES_PX = (
     32,
@@ -35,11 +37,16 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 60
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What a data set holds, by a sample of its images: (height, width) of each, and how often which channels occur."""
+    """What a data set holds, by a sample of its images: (height, width) of each, and how often which channels occur.
+
+    Attributes:
+        pixel_um: height and width of a pixel, where files state one size.
+    """
 
     dataset: Dataset
     sizes: tuple[tuple[int, int], ...]
     channels: Counter[int]
+    pixel_um: PixelUm | None = None
 
     @property
     def is_segmentation(self) -> bool:
@@ -63,6 +70,10 @@ def document_of(
     if (size := _size(look)) is not None:
         data["size"] = _in_one_line(size) if isinstance(size, list) else size
         _remark(data, "size", f"pixels (height, width); the files have {_range(look.sizes)} (width × height)")
+    if look.pixel_um is not None:
+        height, width = (float(f"{side:.6g}") for side in look.pixel_um)
+        data["pixel_um"] = width if math.isclose(height, width) else _in_one_line([height, width])
+        _remark(data, "pixel_um", "as the files state it; other files are checked against it")
     train = CommentedMap(augment="flips")
     _remark(
         train,

@@ -13,6 +13,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from foldwise.data.audit.pixel_sizes import common_size, pixel_sizes
 from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import FoldwiseError, RunError
@@ -179,7 +180,8 @@ class _Drafting:
             for image in seen
         ]
         sizes = tuple((int(image.values.shape[-2]), int(image.values.shape[-1])) for image in seen)
-        return FolderContents(dataset, sizes, Counter(channels))
+        pixel_um = common_size(list(pixel_sizes(dataset).values()))
+        return FolderContents(dataset, sizes, Counter(channels), pixel_um)
 
     def checked(self, look: FolderContents, effort: tuple[int, int, float]) -> tuple[Prepared, Costs]:
         """The study as far as it is drafted, tried once; what its images leave open is asked, each thing once."""

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, find_metric
 from foldwise.pipeline.hand_over import ModelChoice, chosen, model_of, own_code_of
 from foldwise.pipeline.mending import packed_of
-from foldwise.pipeline.model_card import CardFacts, model_card
+from foldwise.pipeline.model_card import CardFacts, model_card, side_um
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table, seal
 from foldwise.storage import folder_replaced
@@ -45,7 +45,7 @@ class ExportOptions:
         choice: which model of the run.
         images: a folder of images to prove the formats on; the test images of the run where None.
         authors, licence: of the model.
-        pixel_um: the side of a pixel of the training images.
+        pixel_um: the side of a pixel of the training images; where None, as the study or its files state it.
         ort_web: the npm package of onnxruntime for browsers; of the page.
         examples: how many test images the page may show.
     """
@@ -151,6 +151,7 @@ def _export(
 
     cpu = torch.device("cpu")
     loaded = load_winner(winner, cpu)
+    options = replace(options, pixel_um=options.pixel_um or side_um(loaded))
     weights = weights_licence(loaded.model.training)
     facts = card_facts(winner, folder, loaded, weights, options)
     say("images for the proof")

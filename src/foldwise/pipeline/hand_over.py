@@ -70,7 +70,8 @@ def _seen(folder: RunFolder, done: list[Path]) -> Seen:
         [read_json(fit / MODEL)["training"]["model"] for fit in done if (fit / MODEL).is_file()]
     )
     code = unchanged_files(names, read_json(folder.environment).get("own_code") or {}) if names else {}
-    return Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}), code)
+    seen = Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}), code)
+    return replace(seen, pixel_um=audited.get("pixel_um"))
 
 
 def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:

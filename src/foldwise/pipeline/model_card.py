@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from foldwise.data.formats.pixels import is_same_size
 from foldwise.judging.verdict import Verdict
 from foldwise.judging.wording import with_interval
 from foldwise.learning.export.weights_licence import WeightsLicence
 from foldwise.text import count, in_text
 
 if TYPE_CHECKING:  # it needs torch
+    from foldwise.learning.checkpoints.saved import Winner
     from foldwise.learning.export.writing import Exported
 
 MAX_CLASSES = 40
@@ -206,3 +208,11 @@ def _whose(facts: CardFacts) -> Iterator[str]:
     yield ""
     yield f"Made with foldwise {version}, study {study} (digest {digest})."
     yield "To cite: the authors above, the source of the images, and foldwise (CITATION.cff of its repository)."
+
+
+def side_um(winner: Winner) -> float | None:
+    """The side of a pixel as the networks see it, where that is the one of the files, and square."""
+    if winner.pixel_um is None or winner.model.resized:
+        return None
+    height, width = winner.pixel_um
+    return height if is_same_size((height, height), (width, width)) else None

@@ -133,7 +133,7 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     dataset = read_dataset(study.data, base=file.base, group=division.group, split=division.split)
     compared = in_groups(compared, task=dataset.task, classes=dataset.classes)
     packed = pack(dataset, study.data, progress=progress)
-    audited = audit(dataset, packed, study.validate_)
+    audited = audit(dataset, packed, study.validate_, study.data)
     refuse(audited)
     external = read_external(study.data, dataset, packed, base=file.base, validation=division)
     if external is not None:

@@ -94,6 +94,7 @@ Degrees = Annotated[float, Field(ge=0, le=180)]
 Strength = Annotated[float, Field(ge=0, le=100)]  # in units of the range, or of the deviation, of an image
 StrengthAbove0 = Annotated[float, Field(gt=0, le=100)]
 BlurPx = Annotated[float, Field(ge=0, le=1000)]
+PixelSideUm = Annotated[float, Field(gt=0, le=1_000_000)]
 TolerancePx = Annotated[float, Field(gt=0, le=1000)]
 Hours = Annotated[float, Field(gt=0, le=100_000)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]

@@ -93,6 +93,10 @@ class DataSpec(Node):
         ranges.SidePx | tuple[ranges.SidePx, ranges.SidePx] | Literal["native"],
         Field(description="a whole number of pixels from 1 to 16,384, [height, width], or native"),
     ] = "native"
+    pixel_um: Annotated[
+        ranges.PixelSideUm | tuple[ranges.PixelSideUm, ranges.PixelSideUm] | None,
+        Field(description="a number of micrometres above 0, or [height, width]"),
+    ] = None
     images: str | None = None
     masks: str | None = None
     table: str | None = None
@@ -123,6 +127,11 @@ class DataSpec(Node):
                 f" which may have its copy at path); {stated}"
             )
         return self
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Height and width of a pixel of the files in µm; None where it is not stated."""
+        return self.pixel_um if isinstance(self.pixel_um, tuple | None) else (self.pixel_um, self.pixel_um)
 
     @model_validator(mode="after")
     def _channel_files(self) -> DataSpec:

@@ -27,16 +27,18 @@ from foldwise.data.audit.image_findings import (
     value_findings,
 )
 from foldwise.data.audit.leaks import name_findings, property_findings, series_findings
+from foldwise.data.audit.pixel_sizes import pixel_size_findings, pixel_size_of, pixel_sizes
 from foldwise.data.cases import Dataset
 from foldwise.data.folds.splits import ROLES, Split
 from foldwise.data.folds.strata import class_presence, group_numbers, is_segmentation, is_single_label
 from foldwise.data.formats.steps import in_words
 from foldwise.storage import written_whole
-from foldwise.study.spec import Validation
+from foldwise.study.spec import DataSpec, Validation
 from foldwise.text import count, some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+    from foldwise.data.formats.pixels import PixelUm
 
 LIMITS = "Copies that were turned by other angles, cut or recoloured are not recognised."
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -49,13 +51,15 @@ class Audit:
     Attributes:
         findings: errors first, then warnings, then notes.
         groups: of every case: the stated group, or its own name, joined with the groups of its copies.
+        pixel_um: height and width of a pixel, as the study or all files state it.
     """
 
     findings: tuple[Finding, ...]
     groups: tuple[str, ...]
+    pixel_um: PixelUm | None = None
 
 
-def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
+def audit(dataset: Dataset, packed: Packed, validation: Validation, data: DataSpec | None = None) -> Audit:
     """Look for everything that makes a comparison on these images impossible, wrong or misleading.
 
     Nothing is changed and nothing raised: an error is a finding too. Copies are grouped unless
@@ -64,6 +68,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
     # Copies first: the checks of classes and folds count groups, which copies join.
     copies = find_copies(packed)
     grouped = validation.near_duplicates == "group"
+    sizes = pixel_sizes(dataset) if data is not None else {}
     groups = join_groups(dataset, copies if grouped else Copies((), ()))
     findings = [
         *decoding_findings(dataset, packed),
@@ -72,6 +77,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
         *mask_findings(dataset, packed),
         *size_findings(dataset, packed),
         *channel_findings(dataset),
+        *(pixel_size_findings(data, sizes) if data is not None else ()),
         *copy_findings(dataset, packed, copies, grouped=grouped),
         *_group_findings(dataset, groups, validation),
         *division_findings(dataset, packed, groups, copies, validation),
@@ -81,7 +87,8 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation) -> Audit:
         *name_findings(dataset, validation),
         *series_findings(dataset, packed, validation),
     ]
-    return Audit(tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity])), groups)
+    pixel_um = pixel_size_of(data, sizes) if data is not None else None
+    return Audit(tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity])), groups, pixel_um)
 
 
 def _group_findings(dataset: Dataset, groups: tuple[str, ...], validation: Validation) -> list[Finding]:
@@ -265,6 +272,7 @@ def audit_record(dataset: Dataset, audit: Audit, source: Mapping[str, str] | Non
         "classes": list(dataset.classes),
         "channels": list(dataset.channels),
         "decoding": dataset.decoding.model_dump(),
+        "pixel_um": audit.pixel_um,
         "source": dict(source) if source else None,
     }
 

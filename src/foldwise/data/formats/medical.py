@@ -70,10 +70,9 @@ def nifti(path: Path) -> Iterator[Scan]:
 
         slope, inter = image.dataobj.slope, image.dataobj.inter
         dtype = image.get_data_dtype() if (slope, inter) == (1, 0) else np.dtype(np.float64)
-        shape = (lying[first], *(lying[k] for k in stored))
-        yield Scan(
-            shape, "ZYX", dtype, values, pixel_um=lambda: _voxel_um(image, [int(order[k]) for k in stored])
-        )
+        shown = (lying[first], *(lying[k] for k in stored))
+        sides = [int(order[k]) for k in stored]
+        yield Scan(shown, "ZYX", dtype, values, pixel_um=lambda: _voxel_um(image, sides))
 
 
 def _voxel_um(image: Any, axes: list[int]) -> PixelUm | None:

@@ -17,6 +17,7 @@ MaskKey = int | tuple[int, int, int]  # a value of a mask: grey, or red, green a
 PixelUm = tuple[float, float]  # height and width of a pixel, in µm
 # What printers, screens and cameras are set to has up to 2,400 pixels an inch; what microscopes see has more.
 MIN_PER_CM = 2401 / 2.54
+MAX_RATIO = 1.01  # of two sizes that are the same but for rounding
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -61,6 +62,17 @@ def pixel_of_resolution(down_per_cm: float, across_per_cm: float) -> PixelUm | N
     if min(down_per_cm, across_per_cm) < MIN_PER_CM:
         return None
     return 1e4 / down_per_cm, 1e4 / across_per_cm
+
+
+def is_same_size(first: PixelUm, second: PixelUm) -> bool:
+    """Whether two pixels are of one size, but for rounding."""
+    return all(max(a, b) <= MAX_RATIO * min(a, b) for a, b in zip(first, second, strict=True))
+
+
+def in_um(size: PixelUm) -> str:
+    """A pixel in words: ``0.65 µm``, or height and width."""
+    height, width = (f"{side:.4g}" for side in size)
+    return f"{width} µm" if height == width else f"{height} × {width} µm (height × width)"
 
 
 def full_palette(colours_N3: np.ndarray) -> np.ndarray:

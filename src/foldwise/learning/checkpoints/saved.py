@@ -205,8 +205,7 @@ class Encoder:
     @property
     def record(self) -> dict[str, Any]:
         """Normalisation and costs."""
-        record: dict[str, Any] = read_json(self.folder / RECORD)
-        return record
+        return dict(read_json(self.folder / RECORD))
 
     @property
     def normalization(self) -> Normalization:
@@ -241,7 +240,7 @@ class Winner:
         channels: what names the files of the channels of an image, in order; empty where an image is one file.
         temperature: that logits are divided by for calibrated probabilities; None where there is none.
         caution: why not to rely on it; None where it is better than a trivial predictor.
-        sizes_px: the least and the greatest height and width of the files it was trained on; None where not recorded.
+        sizes_px, pixel_um: least and greatest (height, width) of its files, and those of a pixel; None where not recorded.
         decoding: how its files were decoded, where its study stated that.
         score: what it reached, and on what, in a sentence; None where not recorded.
     """
@@ -254,6 +253,7 @@ class Winner:
     sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
     decoding: Decoding = AS_SHOWN
     score: str | None = None
+    pixel_um: tuple[float, float] | None = None
 
     @property
     def model(self) -> SavedModel:
@@ -285,14 +285,13 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
     """
     path = folder / MODEL
     if not path.is_file():
-        what = f"{folder} holds no winner"
-        raise RunError(what, cure="Finish the run, then: foldwise report RUN")
+        raise RunError(f"{folder} holds no winner", cure="Finish the run, then: foldwise report RUN")
     record = read_json(path)
     with decoding(path):
         if record["schema"] != SCHEMA:
             raise RunError(f"the winner was written in form {record['schema']}, this foldwise reads {SCHEMA}")
         members = tuple(_load(folder, member, device) for member in record["members"])
-        sizes = record.get("sizes_px")
+        sizes, pixel = record.get("sizes_px"), record.get("pixel_um")
         return Winner(
             members,
             _thresholds(record["thresholds"], members[0].model),
@@ -302,6 +301,7 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
             sizes and ((sizes[0][0], sizes[0][1]), (sizes[1][0], sizes[1][1])),
             Decoding.model_validate(record.get("decoding") or {}),
             record.get("score"),
+            pixel and (float(pixel[0]), float(pixel[1])),
         )
 
 

@@ -69,12 +69,14 @@ class Seen:
         sizes_px: the least and the greatest height and width, before they were resized: ((40, 60), (80, 90)); or None.
         decoding: what the study states of what files say of their own pixels; empty where it states nothing.
         code: module -> file of own code that the networks are built by.
+        pixel_um: height and width of a pixel; None where nothing states it, or files differ.
     """
 
     channels: Sequence[str] = ()
     sizes_px: tuple[tuple[int, int], tuple[int, int]] | None = None
     decoding: Mapping[str, str | None] = field(default_factory=dict)
     code: Mapping[str, Path] = field(default_factory=dict)
+    pixel_um: tuple[float, float] | None = None
 
 
 def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(), seen: Seen = Seen()) -> Path:
