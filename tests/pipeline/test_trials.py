@@ -43,15 +43,25 @@ def test_a_second_check_tries_nothing_foretells_the_same_and_needs_no_torch(stud
     again = preflight.preflight(study())
     assert not tried
     assert again == first
+    checked(tmp_path, without="torch")
+
+
+def checked(tmp_path, *, without):
+    """Check the study in a process of its own, which ends without this module."""
     code = (
         "import sys; from foldwise.interface.cli import main\n"
         "try: main()\n"
-        "except SystemExit as end: sys.exit('torch' in sys.modules or end.code)"
+        f"except SystemExit as end: sys.exit({without!r} in sys.modules or end.code)"
     )
     command = [sys.executable, "-c", code, "check", str(tmp_path / "study.yaml")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "2 configurations" in ended.stdout
+
+
+def test_a_first_check_needs_no_compiler_of_torch(study, tmp_path):
+    study(models=("{resnet: {width: 4}}", "'timm:test_resnet'"))
+    checked(tmp_path, without="torch._dynamo")
 
 
 def test_only_what_is_new_is_tried(study, monkeypatch):

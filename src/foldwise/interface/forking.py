@@ -23,16 +23,18 @@ from foldwise.runs.launchers.warm import ENDING
 
 # Whatever a worker needs before it does its first item, and by the beginnings of their names what networks are made with.
 NEEDED = ("foldwise.interface.cli", "foldwise.pipeline.by_hand", "foldwise.learning.training.fit")
-LIBRARIES = {"timm": ("timm",), "torchvision": ("torchvision",), "smp": ("segmentation_models_pytorch",)}
+LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "smp": "segmentation_models_pytorch"}
 
 
 def serve(root: Path) -> None:
     """Fork workers until nobody asks any more."""
     # Whoever ends a run ends its workers; this one ends when it is asked nothing more.
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
-    for name in (*NEEDED, *_libraries(root)):
+    for name in NEEDED:
         with suppress(Exception):  # the worker that needs it says what is wrong
             import_module(name)
+    with suppress(Exception):
+        _import_libraries(root)
     gc.freeze()  # what is never looked through is never copied for a worker
     answers = os.fdopen(os.dup(1), "w")
     print("warm", file=answers, flush=True)
@@ -46,14 +48,17 @@ def serve(root: Path) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def _libraries(root: Path) -> list[str]:
-    """What the networks of a plan are made with, as far as libraries make them."""
+def _import_libraries(root: Path) -> None:
+    """Import what the networks of a plan are made with, as far as libraries make them."""
+    from foldwise.learning.networks.lean_imports import library
+
     settings = [
         item.settings.get("training") or item.settings.get("encoder")
         for item in RunFolder(root).load_plan().items
     ]
     prefixes = {training["model"]["name"].partition(":")[0] for training in settings if training}
-    return [name for prefix in sorted(prefixes) for name in LIBRARIES.get(prefix, ())]
+    for prefix in sorted(prefixes & LIBRARIES.keys()):
+        library(LIBRARIES[prefix])
 
 
 def _fork() -> int:

@@ -17,6 +17,7 @@ from foldwise.data.cache.packed import check_room
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.judging.scores.thresholds import choose_thresholds
 from foldwise.judging.sections.boundary import check_boundary
+from foldwise.learning.networks.lean_imports import without_compiler
 from foldwise.learning.training.costs import Estimate, EvaluatedImages
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import choose_metric
@@ -150,7 +151,8 @@ def _tried(
             trial = earlier.read(row.training)
             if trial is None:
                 refuse_unimportable(own_names(row.training.model_dump(mode="json")), imported)
-                trial = _try(row.training, prepared, smallest)
+                with without_compiler():
+                    trial = _try(row.training, prepared, smallest)
                 earlier.keep(row.training, trial)
             costs[row.id] = trial.estimate
             notes += trial.notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from foldwise.learning.networks.lean_imports import library
 from foldwise.study.training import Training
 
 OPEN = ("apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0")  # in lower case
@@ -43,9 +44,7 @@ def weights_licence(training: Training) -> WeightsLicence:
 
 
 def _of_timm(name: str) -> WeightsLicence:
-    import timm
-
-    config = timm.get_pretrained_cfg(name)
+    config = library("timm").get_pretrained_cfg(name)
     licence = getattr(config, "license", None)
     tag = f"{name.partition('.')[0]}.{config.tag}" if config is not None and config.tag else name
     source = f"ImageNet weights {tag} of timm"

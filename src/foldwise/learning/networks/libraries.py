@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from foldwise.errors import FoldwiseError, SpecError, unknown
+from foldwise.learning.networks.lean_imports import library
 from foldwise.learning.networks.network import Classifier, DataShape, seeded
 from foldwise.learning.options import imported
 
@@ -77,7 +78,7 @@ def built(name: str, make: Callable[[], nn.Module]) -> nn.Module:
 
 def timm_encoder(request: ModelRequest) -> Part:
     """The encoder ``timm:<name>``; transformers of a fixed size are made for the size of the images."""
-    import timm
+    timm = library("timm")
 
     if request.shape.segmentation:
         what = f"'timm:{request.name}' classifies whole images"
@@ -102,7 +103,7 @@ def timm_encoder(request: ModelRequest) -> Part:
 
 def _sized(request: ModelRequest) -> dict[str, Any]:
     """The keywords that make a timm transformer fit the images: their size, rounded up to whole patches."""
-    import timm
+    timm = library("timm")
 
     base, size_hw = request.name.partition(".")[0], request.shape.size_hw
     config = timm.get_pretrained_cfg(base)
@@ -126,8 +127,8 @@ def _timm_multiple(module: nn.Module) -> int:
 
 def smp_segmenter(request: ModelRequest) -> Part:
     """The segmentation network ``smp:<decoder>/<encoder>``."""
-    import segmentation_models_pytorch as smp
-    import timm
+    smp = library("segmentation_models_pytorch")
+    timm = library("timm")
 
     decoder, _, encoder = request.name.partition("/")
     if not request.shape.segmentation:
@@ -156,7 +157,7 @@ def smp_segmenter(request: ModelRequest) -> Part:
 
 def torchvision_encoder(request: ModelRequest) -> Part:
     """The encoder ``torchvision:<name>``: the network of that name up to its last linear layer."""
-    import torchvision
+    torchvision = library("torchvision")
 
     if request.shape.segmentation:
         what = f"'torchvision:{request.name}' classifies whole images"
@@ -205,9 +206,7 @@ def _replace_first_conv(network: nn.Module, in_channels: int) -> None:
 
 def _cut_classifier(network: nn.Module) -> int:
     """Take the last layer off a torchvision network, in place; the number of features it was given."""
-    from torchvision.models import SqueezeNet
-
-    if isinstance(network, SqueezeNet):
+    if isinstance(network, library("torchvision").models.SqueezeNet):
         num_features = network.classifier[1].in_channels  # its classifier is a 1 x 1 convolution
         network.classifier = nn.AdaptiveAvgPool2d(1)
         return num_features

