@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from ort_web_package import package_or_skip
 
 import foldwise
+from foldwise.data.folds.splits import cases_tested, read_splits
 from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface import cli
 from foldwise.learning.export import exporters, writing
@@ -19,6 +20,7 @@ from foldwise.learning.export.weights_licence import WeightsLicence
 from foldwise.learning.runtimes import is_kept
 from foldwise.pipeline.exporting import ExportOptions, export
 from foldwise.pipeline.model_card import CardFacts, model_card, plain, side_um
+from foldwise.runs.folder import RunFolder
 from foldwise.sealed import read_json, verified
 
 STUDY = """
@@ -79,6 +81,9 @@ def test_any_configuration_and_fold_leaves_with_its_own_score(run, command, tmp_
     assert plain(foldwise.load(run, configuration=other.id, fold=2).score) in card
     proof = exported.exported[0].comparison
     assert proof.is_equal
+    # The network of one fold has seen the test images of all others.
+    splits = read_splits(RunFolder(run).splits)
+    assert proof.images == len(cases_tested([each for each in splits if each.fold == 1])) < 12
     assert str(exported).splitlines()[-1].startswith(f"export: {exported.folder}")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foldwise.data.folds.splits import cases_tested, read_splits
 from foldwise.errors import MissingExtra, RunError, SpecError, choose
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.learning.checkpoints.winner import MODEL, digest_of_networks
@@ -155,7 +156,7 @@ def _export(
     weights = weights_licence(loaded.model.training)
     facts = card_facts(winner, folder, loaded, weights, options)
     say("images for the proof")
-    images = _proof_images(loaded, folder, options.images)
+    images = _proof_images(loaded, folder, options)
     handover = _handover(loaded, TorchRuntime(loaded, cpu), images, facts, options)
     formats, left_out = _chosen(options.formats, handover)
     with folder_replaced(out) as scratch:
@@ -296,27 +297,21 @@ def _refuse_refused(exported: Sequence[Exported], stated: Sequence[str], formats
 
 
 def _proof_images(
-    loaded: Winner, folder: RunFolder | None, images: Path | None
+    loaded: Winner, folder: RunFolder | None, options: ExportOptions
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Real images as they are fed to the networks, in batches of one size, and their truth where it is known."""
-    if images is not None:
+    if options.images is not None:
         from foldwise.learning.model_inputs import some_fed
 
-        return in_batches([(image, None) for image in some_fed(loaded, images, MAX_IMAGES)])
+        return in_batches([(image, None) for image in some_fed(loaded, options.images, MAX_IMAGES)])
     if folder is None:
         what = "the model came without its run, so there are no images to prove the formats on"
         raise RunError(what, cure="Name a folder of images like those it was trained on, with --images.")
-    packed = packed_of(folder)
-    from foldwise.data.folds.splits import cases_tested, read_splits
-
-    tested = cases_tested(read_splits(folder.splits))
-    chosen = tested[
-        np.unique(np.linspace(0, len(tested) - 1, min(MAX_IMAGES, len(tested))).round().astype(int))
-    ]
-    segments = loaded.model.task.endswith("segmentation")
-    return in_batches(
-        [
-            (packed.image(case), packed.target(case) if segments else packed.labels[case])
-            for case in map(int, chosen)
-        ]
+    packed, splits, fold = packed_of(folder), read_splits(folder.splits), options.choice.fold
+    # The network of one fold has seen the test images of all others.
+    tested = cases_tested(
+        [each for each in splits if fold is None or (each.repeat, each.fold) == (0, fold - 1)]
     )
+    evenly = np.unique(np.linspace(0, len(tested) - 1, min(MAX_IMAGES, len(tested))).round().astype(int))
+    truth = packed.target if loaded.model.task.endswith("segmentation") else packed.labels.__getitem__
+    return in_batches([(packed.image(case), truth(case)) for case in tested[evenly].tolist()])

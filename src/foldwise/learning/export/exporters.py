@@ -7,6 +7,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,9 +120,17 @@ def _write_script(_: Handover, folder: Path) -> None:
     shutil.copyfile(str(standalone.__file__), folder / SCRIPT)
 
 
+class _Uncompiled(SourceFileLoader):
+    """Leaves no compiled form beside what it loads."""
+
+    def set_data(self, *_: object, **__: object) -> None:
+        """Nothing."""
+
+
 def _run_script(folder: Path, threads: int) -> Predictor:
     """The script as it lies there, on image files: what it reads of them is proven as well."""
-    spec = spec_from_file_location("foldwise_predict_alone", folder / SCRIPT)
+    name, path = "foldwise_predict_alone", str(folder / SCRIPT)
+    spec = spec_from_file_location(name, path, loader=_Uncompiled(name, path))
     assert spec is not None and spec.loader is not None  # noqa: PT018
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
