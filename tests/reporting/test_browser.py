@@ -194,6 +194,21 @@ def test_no_column_of_the_leaderboard_is_cut_off_on_a_phone(shown, name):
         assert len(labels) >= 4
 
 
+@pytest.mark.parametrize("name", ["segmentation6", "classification24"])
+def test_no_column_of_the_costs_is_cut_off_on_a_phone_and_each_has_its_heading(shown, name):
+    page = shown(name)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    for width in (390, 320):
+        page.set_viewport_size({"width": width, "height": 844})
+        cut = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.ariaLabel)"
+        assert page.locator("#cost .scroll").evaluate_all(cut) == []
+    for table in page.locator("#cost table").all():
+        headings = [words.strip() for words in table.locator("thead th").all_inner_texts()]
+        cells = table.locator("tbody tr").first.locator("td[data-label]")
+        labels = cells.evaluate_all("(cells) => cells.map((each) => each.dataset.label)")
+        assert labels == headings[-len(labels) :]
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 def test_truth_and_prediction_stand_at_their_matrix(chromium, runs, width):
     page = opened(chromium, runs["segmentation6"].report, viewport={"width": width, "height": 800})

@@ -6,7 +6,7 @@ import pytest
 
 from foldwise.judging.verdict import CostFront, FrontMember
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.reporting.drawing.fronts import front_panel
+from foldwise.reporting.drawing.fronts import front_panel, heights_of
 from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_head, score_scale
 
 
@@ -68,7 +68,16 @@ def test_what_could_be_best_stands_with_its_interval_beside_the_front():
     member = FrontMember(id=first.id, cost=2.0, not_better_than=None)
     values = {"c-0": 2.0, "c-1": 9.0, "c-2": 9.5}
     front = CostFront(cost="latency_ms", values=values, members=(member,), cheapest_rival=None)
-    words = dict.fromkeys(results, "")
-    drawn = front_panel(front, results, {"c-0": "A"}, axis="ms", score="Dice", per_unit=1.0, words=words)
-    heights = [float(label.text) for label in parts(drawn, "tick") if label.text.startswith("0.")]
-    assert min(heights) <= 0.6
+    cheap = front.model_copy(update={"cost": "parameters", "values": {"c-0": 1.0}})
+    about = {
+        "score": "Dice",
+        "words": dict.fromkeys(results, ""),
+        "heights": heights_of([cheap, front], results),
+    }
+    drawn, other = (front_panel(each, results, {"c-0": "A"}, axis="ms", **about) for each in (front, cheap))
+    heights, same = (
+        [label.text for label in parts(each, "tick") if label.text.startswith("0.")]
+        for each in (drawn, other)
+    )
+    assert min(map(float, heights)) <= 0.6
+    assert set(same) & {"0.6", "0.60"} == set(heights) & {"0.6", "0.60"} != set()

@@ -24,6 +24,7 @@ from foldwise.reporting.drawing.svg import (
 
 WIDTH, HEIGHT = 330, 270
 LOG_FROM = 8  # times as much at the most as at the least: a logarithmic axis
+HOPELESS = 4  # times the range of those that could be best: who is further off stands at the edge
 LETTER_PX, TALL_PX = 8.0, 11.0
 MAX_WHISKERS = 40  # more configurations have intervals on the front only
 # Where a letter may stand beside its mark.
@@ -48,25 +49,24 @@ def front_panel(
     *,
     axis: str,
     score: str,
-    per_unit: float,
     words: Mapping[str, str],
+    heights: Sequence[float],
 ) -> Markup:
     """One panel.
 
     Args:
         letters: by id; those on the front and the winner show theirs.
         axis, score: titles of the axes.
-        per_unit: by which costs are divided for their axis.
         words: by id, what is said of a point.
+        heights: scores over which the upright axis reaches, the same of all panels; see `heights_of`.
     """
-    costs = {id: value / per_unit for id, value in front.values.items()}
+    costs = front.values
     members = {member.id: member for member in front.members}
     x = scale_over(
         costs.values(), 40, WIDTH - 14, margin=0.08, log=max(costs.values()) > LOG_FROM * min(costs.values())
     )
     named = [id for id in costs if id in members or results[id].verdict == "winner"]
-    could = [id for id in costs if results[id].could_be_best]
-    y = _score_scale([results[id] for id in dict.fromkeys((*named, *could))])
+    y = scale_over(heights, HEIGHT - 38, 26, margin=0.08)
     spots = [  # the best last, on top of all others
         Spot(
             result,
@@ -104,15 +104,21 @@ def _numbers(
     return (result.name, letters.get(result.id), costs[result.id], *scored, on_front)
 
 
-def _score_scale(marked: Sequence[ConfigurationResult]) -> Scale:
-    """Over the intervals of those on the front and of those that could be best: hopeless ones stand at its lower edge."""
-    ends = [
-        value
-        for result in marked
-        for value in (result.estimate, result.low, result.high)
-        if value is not None
-    ]
-    return scale_over(ends, HEIGHT - 38, 26, margin=0.08)
+def heights_of(fronts: Sequence[CostFront], results: Mapping[str, ConfigurationResult]) -> list[float]:
+    """Ends of the intervals of those that could be best and of those on a front, but of hopeless ones: these stand at the edge."""
+    drawn = {id for front in fronts for id in front.values}
+    best = _ends(
+        [r for id, r in results.items() if id in drawn and (r.could_be_best or r.verdict == "winner")]
+    )
+    members = [results[member.id] for front in fronts for member in front.members]
+    far = HOPELESS * (max(best) - min(best)) if best else 0.0
+    near = [r for r in members if not best or min(best) - far <= (r.estimate or 0.0) <= max(best) + far]
+    return best + _ends(near)
+
+
+def _ends(results: Sequence[ConfigurationResult]) -> list[float]:
+    ends = (value for result in results for value in (result.estimate, result.low, result.high))
+    return [value for value in ends if value is not None]
 
 
 def _steps(front: Sequence[Spot], y: Scale) -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from foldwise.judging.verdict import CostFront, CostName
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.reporting.drawing.fronts import front_panel
+from foldwise.reporting.drawing.fronts import front_panel, heights_of
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.leaderboard import shared_pass
@@ -133,13 +133,15 @@ def _front(data: ReportData) -> dict[str, Any]:
     marked = _marked(data)
     letters = {id: _letter(rank) for rank, id in enumerate(marked)}
     arrow = "↑" if data.verdict.metric.higher_is_better else "↓"
-    panels = []
+    panels, heights = [], heights_of(fronts, results)
     for front in fronts:
         column = COLUMNS[front.cost]
         words = {id: _point_words(results[id], column.words(value)) for id, value in front.values.items()}
-        about: dict[str, Any] = {"axis": column.axis, "per_unit": column.per_unit, "words": words}
+        about: dict[str, Any] = {"axis": column.axis, "words": words, "heights": heights}
         score = f"{arrow} {data.verdict.metric.title}"
-        panels.append(front_panel(front, results, letters, score=score, **about))
+        values = {id: value / column.per_unit for id, value in front.values.items()}
+        in_units = front.model_copy(update={"values": values})
+        panels.append(front_panel(in_units, results, letters, score=score, **about))
     return {
         "panels": panels,
         "sentences": data.verdict.cost_sentences,
