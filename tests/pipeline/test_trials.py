@@ -10,6 +10,7 @@ from foldwise.learning.training.costs import Estimate
 from foldwise.pipeline import preflight, trials
 from foldwise.pipeline.preparing import prepare
 from foldwise.pipeline.trials import EarlierTrials, Trial
+from foldwise.runs.encoder_passes import advice_on_passes
 from foldwise.study.reading import open_study
 
 STUDY = """
@@ -62,6 +63,30 @@ def checked(tmp_path, *, without):
 def test_a_first_check_needs_no_compiler_of_torch(study, tmp_path):
     study(models=("{resnet: {width: 4}}", "'timm:test_resnet'"))
     checked(tmp_path, without="torch._dynamo")
+
+
+FROZEN = "freeze: encoder, augment: none"
+
+
+@pytest.mark.parametrize(
+    ("more", "folds", "passes"),
+    [
+        (FROZEN, "folds: 2", 2),
+        (FROZEN, "folds: 3, repeats: 2", 6),
+        (FROZEN.replace("none", "flips"), "folds: 2, repeats: 2", 4),
+        (f"{FROZEN}, normalize: train", "folds: 2", 0),
+        (f"{FROZEN}, normalize: image", "folds: 2", 0),
+        (f"{FROZEN}, normalize: half", "folds: 2", 0),
+        ("augment: none", "folds: 2", 0),
+    ],
+)
+def test_passes_of_each_fold_are_advised_against_where_nobody_asked_for_them(study, more, folds, passes):
+    plan = study(more, folds=("folds: 2", folds), epochs=("epochs: 1", "epochs: 8")).plan
+    advice = advice_on_passes(plan.items)
+    assert len(advice) == bool(passes)
+    assert all(
+        f"(conv (width 4), resnet (width 4)) once for each of {passes} folds" in line for line in advice
+    )
 
 
 def test_only_what_is_new_is_tried(study, monkeypatch):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldwise.data.cache.packed import check_room
+from foldwise.data.cache.packed import Packed, check_room
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.judging.scores.thresholds import choose_thresholds
 from foldwise.judging.sections.boundary import check_boundary
@@ -24,7 +24,7 @@ from foldwise.metrics.table import choose_metric
 from foldwise.pipeline.devices import refuse_device, shortages, waiting_here
 from foldwise.pipeline.trials import EarlierTrials, Trial
 from foldwise.resources import usable
-from foldwise.runs.encoder_passes import shared_views
+from foldwise.runs.encoder_passes import advice_on_passes, shared_views
 from foldwise.runs.items import TRAINED, Rates, seconds_of
 from foldwise.runs.plan import HALVED_BY, Plan, Search, num_promoted, waiting_sentence, without
 from foldwise.study.configurations import NUM_DRAWN
@@ -33,7 +33,6 @@ from foldwise.study.training import Training
 from foldwise.study.trusted_code import refuse_unimportable
 
 if TYPE_CHECKING:
-    from foldwise.data.cache.packed import Packed
     from foldwise.data.folds.splits import Split
     from foldwise.learning.networks.describing import Description
     from foldwise.learning.networks.network import DataShape
@@ -102,7 +101,7 @@ def preflight(
             refuse_device(device if wanted == "auto" else wanted)
     smallest = min(prepared.splits, key=lambda split: len(split.train))
     costs, notes = _tried(prepared, smallest, trying or (lambda done, total: None))
-    notes += [code.sentence for code in prepared.own_code]
+    notes += [*(code.sentence for code in prepared.own_code), *advice_on_passes(prepared.plan.items)]
     notes += shortages(prepared.plan, costs, run, elsewhere=elsewhere)
     if sentence := waiting_sentence(prepared.plan, waits):
         notes.insert(0, sentence)

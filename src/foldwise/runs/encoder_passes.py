@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from foldwise.runs.items import Item, make_item
 from foldwise.study.configurations import Configuration
 from foldwise.study.spec import Study
-from foldwise.study.training import DRAWN, NO_PRETRAINING, Task, Training
+from foldwise.study.training import DRAWN, NO_PRETRAINING, Choice, Task, Training
+from foldwise.text import some
 
 CLASSIFICATION = ("binary_classification", "multiclass_classification", "multilabel_classification")
 # Pixels that one item passes through an encoder: 84 images of 224 x 224, which take one core 3 s (ResNet18) to 15 s
@@ -91,6 +93,23 @@ def shared_views(study: Study, training: Training, task: Task, *, square: bool |
 def _differs_by_fold(training: Training) -> bool:
     """Whether images are normalised by the training part of each fold."""
     return training.normalize == "train" or (training.normalize == "auto" and training.weights == "none")
+
+
+def advice_on_passes(items: Iterable[Item]) -> list[str]:
+    """A sentence on encoders that are passed once for each fold only since nobody said how images are normalised, if any is."""
+    folds: dict[str, set[tuple[int, int]]] = {}
+    for settings in (item.settings for item in items if item.kind == "features"):
+        if "split" in settings and settings["encoder"]["normalize"] == "auto":
+            model = str(Choice.model_validate(settings["encoder"]["model"]))
+            folds.setdefault(model, set()).add((settings["repeat"], settings["fold"]))
+    num = max(map(len, folds.values()), default=0)
+    if num < 2:
+        return []
+    return [
+        f"images go through frozen encoders ({some(folds, 6)}) once for each of {num} folds, since they are normalised by "
+        "the training part of each (normalize: auto, of random weights); with normalize: image or half, which changes the "
+        "scores, one pass does for all folds"
+    ]
 
 
 def num_parts(images: ImageSizes) -> int:
