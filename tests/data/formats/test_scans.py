@@ -1,5 +1,6 @@
 """Scanners and microscopes: orientation, units, axes, what is refused, and that no file can run code."""
 
+import gzip
 import sys
 import types
 from pathlib import Path
@@ -11,7 +12,15 @@ import tifffile
 from scan_files import rewrite_json, write_dicom, write_lif, write_nifti, write_ome_zarr
 from small_sets import picture
 
-from foldwise.data.formats.formats import FORMATS, decode, holds_slices, is_image, open_stack, readings
+from foldwise.data.formats.formats import (
+    FORMATS,
+    decode,
+    holds_slices,
+    is_image,
+    open_stack,
+    pixel_um,
+    readings,
+)
 from foldwise.data.formats.reading import read_mask, read_slice
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, MissingExtra
@@ -71,6 +80,19 @@ def test_label_maps_of_any_type_are_masks(tmp_path, dtype):
     mask = np.array([[0, 1], [2, 300]])[None].clip(0, np.iinfo(np.uint8).max if dtype == np.uint8 else 300)
     write_nifti(tmp_path / "a.nii.gz", mask.astype(dtype))
     np.testing.assert_array_equal(read_mask(tmp_path / "a.nii.gz"), mask[0])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ""])
+def test_nifti_2_is_read_as_nifti_1_is(tmp_path, order, suffix):
+    volume = np.random.default_rng(0).integers(0, 999, (5, 6, 7), dtype=np.uint16)
+    header = nibabel.Nifti2Header(endianness=order)
+    header.set_xyzt_units("mm")
+    image = nibabel.Nifti2Image(volume.T, np.diag([-1.5, -0.5, 2, 1.0]), header)
+    content = image.to_bytes()
+    (tmp_path / f"a{suffix}").write_bytes(gzip.compress(content) if suffix.endswith("z") else content)
+    np.testing.assert_array_equal(open_stack(tmp_path / f"a{suffix}").values, volume)
+    assert pixel_um(tmp_path / f"a{suffix}") == pytest.approx((500, 1500))
 
 
 def test_a_fourth_axis_is_not_guessed(tmp_path):
@@ -224,9 +246,29 @@ def test_an_axis_of_wavelengths_is_neither_channels_nor_slices(tmp_path):
     assert readings(tmp_path / "a.lif").stack is None
 
 
-def test_several_images_in_one_file_are_refused_with_their_names(tmp_path):
-    write_lif(tmp_path / "a.lif", {"left": (GREY, "YX"), "right": (GREY, "YX")})
-    assert "holds 2 images (left, right)" in refused(tmp_path / "a.lif")
+def test_pictures_of_one_size_in_one_file_are_images_in_a_row_and_others_are_refused_by_name(tmp_path):
+    write_lif(tmp_path / "a.lif", {"left": (DEEP, "CYX"), "right": (DEEP[::-1].copy(), "CYX")})
+    np.testing.assert_array_equal(open_stack(tmp_path / "a.lif").slice(1).values, DEEP[::-1])
+    assert "holds 2 images in a row" in refused(tmp_path / "a.lif")
+    assert pixel_um(tmp_path / "a.lif") == pytest.approx((1e6 / 19, 1e6 / 29))
+    for other in ((GREY, "YX"), (DEEP.astype(np.uint8), "CYX"), (DEEP, "ZYX")):
+        write_lif(tmp_path / "b.lif", {"left": (DEEP, "CYX"), "right": other})
+        assert "holds 2 images (left, right), not one" in refused(tmp_path / "b.lif")
+    write_lif(tmp_path / "c.lif", {"one": (DEEP, "ZYX"), "two": (DEEP, "ZYX")})
+    assert "holds 2 images (one, two), not one" in refused(tmp_path / "c.lif")
+
+
+def test_a_lif_of_pictures_and_a_stack_of_their_masks_are_a_study(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    pictures = {f"cell {k}": (picture(k, size=(20, 30)), "YX") for k in range(6)}
+    write_lif(tmp_path / "images" / "dish.lif", pictures)
+    masks = np.stack([(image > 90).astype(np.uint8) * 255 for image, _ in pictures.values()])
+    tifffile.imwrite(tmp_path / "masks" / "dish.tif", masks, photometric="minisblack")
+    dataset = read_dataset(DataSpec(path=str(tmp_path)), base=tmp_path)
+    assert [case.image for case in dataset.cases] == [f"images/dish.lif[{k}]" for k in range(6)]
+    pixels = read_slice(tmp_path / "images/dish.lif", 4)
+    np.testing.assert_array_equal(pixels.values[0], pictures["cell 4"][0])
 
 
 @pytest.mark.parametrize("name", ["xz-example.lif", "wavelength-sweep.lif"])

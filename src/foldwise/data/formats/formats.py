@@ -18,7 +18,7 @@ from foldwise.data.formats.axes import (
     as_picture,
     as_stack,
 )
-from foldwise.data.formats.medical import dicom, nifti, packed_head
+from foldwise.data.formats.medical import NIFTI_2, dicom, nifti, packed_head
 from foldwise.data.formats.microscopes import ZARR_MARKERS, czi, lif, nd2, ome_zarr
 from foldwise.data.formats.photographs import (
     decode_bmp,
@@ -63,6 +63,7 @@ class Format:
     Attributes:
         suffixes: in lower case, with their dot; which files of a folder are taken for this format.
         first_bytes: what every such file has at byte `offset`, one of these; a name can lie, so these decide.
+        other_heads: what files of other versions of it have in place of that, from their first byte on.
         decode: the one picture in a file, as it is stored, with the steps that the file asks for; None where a file is
             always a stack. Whatever it raises in broken bytes becomes a DataError, so it need not catch what its
             library raises.
@@ -84,6 +85,7 @@ class Format:
     is_folder: bool = False
     markers: tuple[str, ...] = ()
     packed: bool = False
+    other_heads: tuple[bytes, ...] = ()
     pixel_um: Callable[[Path], PixelUm | None] | None = None
 
     def fits(self, path: Path) -> bool:
@@ -94,7 +96,7 @@ class Format:
 
     def begins(self, head: bytes) -> bool:
         """Whether the first bytes of a file are those of this format."""
-        return head[self.offset :].startswith(self.first_bytes)
+        return head[self.offset :].startswith(self.first_bytes) or head.startswith(self.other_heads)
 
 
 FORMATS: dict[str, Format] = {
@@ -112,7 +114,14 @@ FORMATS: dict[str, Format] = {
     "GIF": Format((".gif",), (b"GIF87a", b"GIF89a"), decode_gif),
     "WEBP": Format((".webp",), (b"WEBP",), decode_webp, offset=8),
     "NPY": Format((".npy",), (b"\x93NUMPY",), decode_npy, open_npy, npy_axes),
-    "NIFTI": Format((".nii", ".nii.gz"), (b"n+1\0",), **read_by("NIFTI", nifti), offset=344, packed=True),
+    "NIFTI": Format(
+        (".nii", ".nii.gz"),
+        (b"n+1\0",),
+        **read_by("NIFTI", nifti),
+        offset=344,
+        packed=True,
+        other_heads=NIFTI_2,
+    ),
     "DICOM": Format((".dcm", ".dicom"), (b"DICM",), **read_by("DICOM", dicom), offset=128),
     "OME-ZARR": Format(
         (".zarr",), (b"{",), **read_by("OME-ZARR", ome_zarr), is_folder=True, markers=tuple(ZARR_MARKERS)

@@ -16,6 +16,7 @@ from foldwise.data.formats.scans import AS_TIFF, EXTRA, Scan
 from foldwise.errors import DataError, need
 
 GZIP = b"\x1f\x8b"
+NIFTI_2 = (b"\x1c\x02\0\0n+2\0", b"\0\0\x02\x1cn+2\0")  # the length of its header, in either order of bytes
 SEGMENTATION = (
     "1.2.840.10008.5.1.4.1.1.66.4"  # DICOM's class of segmentations, whose frames are one for each object
 )
@@ -43,7 +44,8 @@ def nifti(path: Path) -> Iterator[Scan]:
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP
     with gzip.open(path) if packed else path.open("rb") as file:
-        image = nibabel.Nifti1Image.from_stream(file)
+        versions = {True: nibabel.Nifti2Image, False: nibabel.Nifti1Image}
+        image = versions[file.peek(8).startswith(NIFTI_2)].from_stream(file)
         shape = (*image.shape, 1, 1)[: max(3, image.ndim)]
         if any(n > 1 for n in shape[3:]):
             problem = (

@@ -1,4 +1,4 @@
-"""Files of microscopes: OME-Zarr folders, Leica's LIF, Nikon's ND2 and Zeiss's CZI; one image each."""
+"""Files of microscopes: OME-Zarr folders, Leica's LIF, Nikon's ND2 and Zeiss's CZI; one image each, of LIF also several in a row."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.data.formats.pixels import PixelUm
-from foldwise.data.formats.scans import AS_TIFF, EXTRA, Scan
+from foldwise.data.formats.pixels import PixelUm, is_same_size
+from foldwise.data.formats.scans import AS_TIFF, EXTRA, ROWS, Scan
 from foldwise.data.formats.tiff import UNITS_UM
 from foldwise.errors import DataError, need
 
@@ -128,23 +128,35 @@ def _refuse_codecs(array: dict[str, Any]) -> None:
 
 @contextmanager
 def lif(path: Path) -> Iterator[Scan]:
-    """The one image of a LIF file; a plane of depth and width (xz) is a picture, too."""
+    """The one image of a LIF file, or pictures of one size in a row; a plane of depth and width (xz) is a picture, too."""
     with path.open("rb") as file, need("liffile", EXTRA).LifFile(file) as opened:
-        image = _only([(str(image.name), image) for image in opened.images])
-        yield Scan(
-            image.shape,
-            _plane("".join(image.dims)),
-            np.dtype(image.dtype),
-            lambda: np.asarray(image.asarray()),
-            pixel_um=lambda: _lif_pixel_um(image),
-        )
+        images = list(opened.images)
+        kinds = {(image.shape, _plane("".join(image.dims)), np.dtype(image.dtype)) for image in images}
+        shape, axes, dtype = next(iter(kinds), ((), "", np.dtype(np.uint8)))
+        if len(kinds) != 1 or (len(images) > 1 and set(axes) & set(ROWS)):  # several volumes or films
+            _only([(str(image.name), image) for image in images])
+        sizes = partial(_lif_pixel_um, images)
+        if len(images) > 1:
+            shape, axes = (len(images), *shape), f"P{axes}"
+        yield Scan(shape, axes, dtype, lambda: _lif_values(images), pixel_um=sizes)
 
 
-def _lif_pixel_um(image: Any) -> PixelUm | None:
-    """How far apart the last two axes of space are sampled; LIF counts in metres."""
-    spatial = [name for name in image.dims if name in "ZYX"][-2:]
-    sides = [abs(float(np.diff(image.coords[name][:2])[0])) * 1e6 for name in spatial]
-    return (sides[0], sides[1]) if len(sides) == 2 else None
+def _lif_values(images: Sequence[Any]) -> np.ndarray:
+    return (
+        np.stack([image.asarray() for image in images])
+        if len(images) > 1
+        else np.asarray(images[0].asarray())
+    )
+
+
+def _lif_pixel_um(images: Sequence[Any]) -> PixelUm | None:
+    """How far apart the last two axes of space are sampled; LIF counts in metres. None where images differ in it."""
+    spatial = [name for name in images[0].dims if name in "ZYX"][-2:]
+    each = [
+        tuple(abs(float(np.diff(image.coords[name][:2])[0])) * 1e6 for name in spatial) for image in images
+    ]
+    same = all(is_same_size((size[0], size[1]), (each[0][0], each[0][1])) for size in each)
+    return (each[0][0], each[0][1]) if same else None
 
 
 def _plane(axes: str) -> str:
