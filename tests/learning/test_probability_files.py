@@ -79,7 +79,8 @@ def test_those_of_a_large_image_are_written_part_by_part_and_are_the_same(
 ):
     picture = RNG.integers(0, 256, (1300, 1100)).astype(np.uint8)
     (tmp_path / "new").mkdir()
-    tifffile.imwrite(tmp_path / "new/a.tif", picture, tile=(256, 256), compression="zlib")
+    sized = {"resolution": (2e4, 4e4), "resolutionunit": "CENTIMETER"}  # 0.5 µm across, 0.25 µm down
+    tifffile.imwrite(tmp_path / "new/a.tif", picture, tile=(256, 256), compression="zlib", **sized)
     whole = predict_images(winner, tmp_path / "new", tmp_path / "whole", device="cpu", probabilities=kind)
     monkeypatch.setattr(windows, "LARGE_PX", 2**12)
     monkeypatch.setattr(large_images, "MAX_SIDE_PX", 1024)  # four tiles
@@ -88,6 +89,10 @@ def test_those_of_a_large_image_are_written_part_by_part_and_are_the_same(
     name = f"probabilities/a{PROBABILITIES[kind].suffix}"
     first, second = read(whole / name), read(parts / name)
     assert first.shape == second.shape
+    for out in (whole, parts) if name.endswith(".tif") else ():
+        with tifffile.TiffFile(out / name) as tiff:
+            assert 'PhysicalSizeX="0.5"' in tiff.ome_metadata
+            assert 'PhysicalSizeY="0.25"' in tiff.ome_metadata
     scale = PROBABILITIES[kind].scale
     allowed = 1e-5 if scale == 1 else 1
     assert np.abs(first.astype(float) - second).max() <= allowed

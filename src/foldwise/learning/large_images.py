@@ -114,7 +114,7 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     with (
         torch.inference_mode(),
         written_whole(files[0]) as scratch,
-        rows_kept(files[2] if kind else None, kind, classes, image.size_hw) as keep,
+        rows_kept(files[2] if kind else None, kind, classes, image.size_hw, pixel_um) as keep,
     ):
 
         def drawn() -> Iterator[np.ndarray]:

@@ -243,7 +243,7 @@ class _Job:
                 Image.fromarray(pixels).save(scratch, "PNG", **(dpi if pixels is drawn else {}))
         if self.kind:
             p_KHW = resize_image(prediction.probabilities, labels_HW.shape)
-            write_probabilities(self.out / files[2], self.kind, p_KHW, self.winner.model.classes)
+            write_probabilities(self.out / files[2], self.kind, p_KHW, self.winner.model.classes, um)
         shares = np.bincount(labels_HW.ravel(), minlength=num) / labels_HW.size
         certainty = prediction.probabilities.max(0).mean()
         return [f"{certainty:.6f}", *(f"{share:.6f}" for share in shares)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from foldwise.data.formats.pixels import PixelUm
 from foldwise.errors import DataError, SpecError, choose
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
@@ -72,7 +73,13 @@ def kind_of(name: str | None, task: Task) -> ProbabilityKind | None:
     return kind
 
 
-def write_probabilities(path: Path, kind: ProbabilityKind, p_Khw: np.ndarray, classes: Sequence[str]) -> None:
+def write_probabilities(
+    path: Path,
+    kind: ProbabilityKind,
+    p_Khw: np.ndarray,
+    classes: Sequence[str],
+    pixel_um: PixelUm | None = None,
+) -> None:
     """The file of an image whose probabilities are all there, whole; a TIFF is compressed."""
     stored = kind.stored(p_Khw)
     with written_whole(path, durable=False) as scratch:
@@ -80,12 +87,18 @@ def write_probabilities(path: Path, kind: ProbabilityKind, p_Khw: np.ndarray, cl
             with scratch.open("wb") as file:
                 np.save(file, stored)
         else:
-            tifffile.imwrite(scratch, stored, compression="zlib", **_tags(kind, stored.shape, classes))
+            tifffile.imwrite(
+                scratch, stored, compression="zlib", **_tags(kind, stored.shape, classes, pixel_um)
+            )
 
 
 @contextmanager
 def rows_kept(
-    path: Path | None, kind: ProbabilityKind | None, classes: Sequence[str], size_hw: tuple[int, int]
+    path: Path | None,
+    kind: ProbabilityKind | None,
+    classes: Sequence[str],
+    size_hw: tuple[int, int],
+    pixel_um: PixelUm | None = None,
 ) -> Iterator[Rows]:
     """Takes the probabilities of a large image as they come, and writes them where they belong; nothing where no `kind` is.
 
@@ -100,7 +113,7 @@ def rows_kept(
     shape = (len(classes), *size_hw)
     _refuse_full_disk(path, kind.num_bytes(len(classes), size_hw))
     with written_whole(path) as scratch:
-        begin = _laid_out(scratch, kind, shape, classes)
+        begin = _laid_out(scratch, kind, shape, classes, pixel_um)
         with scratch.open("r+b") as file:
 
             def write(top: int, p_Khw: np.ndarray) -> None:
@@ -112,7 +125,13 @@ def rows_kept(
             yield write
 
 
-def _laid_out(path: Path, kind: ProbabilityKind, shape: tuple[int, ...], classes: Sequence[str]) -> int:
+def _laid_out(
+    path: Path,
+    kind: ProbabilityKind,
+    shape: tuple[int, ...],
+    classes: Sequence[str],
+    pixel_um: PixelUm | None,
+) -> int:
     """Write a file of this shape without its values; where in it they begin."""
     if kind.suffix == ".npy":
         with path.open("wb") as file:
@@ -121,19 +140,23 @@ def _laid_out(path: Path, kind: ProbabilityKind, shape: tuple[int, ...], classes
             begin = file.tell()
             file.truncate(begin + kind.num_bytes(shape[0], shape[1:]))
             return begin
-    tifffile.imwrite(path, shape=shape, dtype=kind.dtype, **_tags(kind, shape, classes))
+    tifffile.imwrite(path, shape=shape, dtype=kind.dtype, **_tags(kind, shape, classes, pixel_um))
     with tifffile.TiffFile(path) as tiff:
         offset = tiff.series[0].dataoffset
     assert offset is not None  # planes that are not compressed lie one after the other
     return int(offset)
 
 
-def _tags(kind: ProbabilityKind, shape: tuple[int, ...], classes: Sequence[str]) -> dict[str, Any]:
-    """Of an OME-TIFF whose channels have the names of the classes."""
+def _tags(
+    kind: ProbabilityKind, shape: tuple[int, ...], classes: Sequence[str], pixel_um: PixelUm | None
+) -> dict[str, Any]:
+    """Of an OME-TIFF whose channels have the names of the classes, and whose pixels have their size."""
     # What XML has no letter for is a space.
     names = ["".join(letter if letter.isprintable() else " " for letter in name) for name in classes]
     large = kind.num_bytes(shape[0], shape[1:]) > CLASSIC_BYTES
-    metadata = {"axes": "CYX", "Channel": {"Name": names}}
+    metadata: dict[str, Any] = {"axes": "CYX", "Channel": {"Name": names}}
+    for side, size in zip("YX", pixel_um or (), strict=False):
+        metadata |= {f"PhysicalSize{side}": size, f"PhysicalSize{side}Unit": "µm"}
     return {
         "ome": True,
         "photometric": "minisblack",
