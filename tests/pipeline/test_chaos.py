@@ -95,10 +95,12 @@ def scores(root):
 
 
 def one_of_each(run_folder):
-    """The first file of every name of every kind of item."""
+    """The first file of every name of every kind of item; of weights that of every configuration, as one of them wins."""
     files = {}
     for path in sorted((run_folder / "done").glob("*/*")):
-        files.setdefault((path.parent.name.partition("-")[0], path.name), path)
+        of = json.loads((path.parent / "result.json").read_bytes()).get("configuration")
+        kind = path.parent.name.partition("-")[0]
+        files.setdefault((kind, path.name, of if path.name == "weights.safetensors" else None), path)
     return list(files.values())
 
 
