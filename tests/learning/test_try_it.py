@@ -146,15 +146,22 @@ def small_page(tmp_path_factory):
 def test_the_page_says_of_each_file_why_it_cannot_read_it(tmp_path, small_page, chromium):
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     tifffile.imwrite(tmp_path / "a.tif", grey)
-    Image.fromarray(grey.astype(np.uint16) * 200).save(tmp_path / "deep.png")
+    deep = grey.astype(np.uint16) * 200
+    tifffile.imwrite(tmp_path / "b.tif", deep, byteorder=">")
+    tifffile.imwrite(
+        tmp_path / "c.tif", np.dstack([deep] * 3), byteorder="<", photometric="rgb", compression="zlib"
+    )
+    tifffile.imwrite(tmp_path / "d.tif", grey.astype(np.float32))
+    (tmp_path / "e.tif").write_bytes(b"II*\0\xff\xff\xff\x7f")
+    Image.fromarray(deep).save(tmp_path / "deep.png")
     Image.fromarray(np.dstack([grey] * 3 + [grey])).save(tmp_path / "alpha.png")
     (tmp_path / "<b>broken.png").write_bytes(b"no image")
     Image.fromarray(grey).save(tmp_path / "good.png")
     page = opened(chromium, small_page / TRY_IT)
     page.wait_for_selector("html[data-ready=yes]")
     page.set_input_files("#files", [str(path) for path in sorted(tmp_path.iterdir())])
-    page.wait_for_function("() => document.querySelectorAll('article').length === 5")
-    words = {"a.tif": "do not read TIFF", "deep.png": "16 bits per channel", "alpha.png": "transparent pixels", "<b>broken.png": "cannot read it as an image"}  # fmt: skip
+    page.wait_for_function("() => document.querySelectorAll('article').length === 9")
+    words = {"a.tif": "do not read TIFF", "b.tif": "16 bits per channel, and the model was trained on 8", "c.tif": "16 bits per channel", "d.tif": "32 bits per channel", "e.tif": "do not read TIFF", "deep.png": "16 bits per channel", "alpha.png": "transparent pixels", "<b>broken.png": "cannot read it as an image"}  # fmt: skip
     for name, reason in words.items():
         assert reason in page.locator("article", has_text=name).inner_text()
     assert page.get_by_role("table").count() == 1

@@ -23,15 +23,33 @@ const engine = (() => {
     session = await ort.InferenceSession.create(await unpacked("model"), { executionProviders: ["wasm"], logSeverityLevel: 3 });
   }
 
+  // Bits of a sample, as the tag BitsPerSample of the first directory has them; 1 where there is none.
+  async function bitsOfTiff(file, littleEndian) {
+    const read = async (at, bytes) => new DataView(await file.slice(at, at + bytes).arrayBuffer());
+    const at = (await read(4, 4)).getUint32(0, littleEndian), entries = (await read(at, 2)).getUint16(0, littleEndian);
+    const directory = await read(at + 2, 12 * entries);
+    for (let entry = 0; entry < 12 * entries; entry += 12) {
+      if (directory.getUint16(entry, littleEndian) !== 258) continue;
+      if (directory.getUint32(entry + 4, littleEndian) <= 2) return directory.getUint16(entry + 8, littleEndian);
+      return (await read(directory.getUint32(entry + 8, littleEndian), 2)).getUint16(0, littleEndian);
+    }
+    return 1;
+  }
+
+  function refuseDepth(bits) {
+    throw new Error(`it has ${bits} bits per channel, and the model was trained on 8. It may answer wrongly on such images, however `
+      + "they are brought to 8 bits: save it by the same program and in the same way as the images that it was trained on.");
+  }
+
   // What the first bytes say, before a browser shows a picture of it whose values are others.
   async function refuse(file) {
     const head = new Uint8Array(await file.slice(0, 32).arrayBuffer()), start = String.fromCharCode(...head.slice(0, 4));
+    const bits = start === "II*\0" || start === "MM\0*" ? await bitsOfTiff(file, start[0] === "I").catch(() => 8) : 8;
+    if (bits > 8) refuseDepth(bits);
     if (start === "II*\0" || start === "MM\0*" || start === "II+\0" || start === "MM\0+") {
-      throw new Error("browsers do not read TIFF. Save it as PNG of 8 bits, or use foldwise predict.");
+      throw new Error("browsers do not read TIFF. Save it as PNG, which changes no value of 8 bits; or use foldwise predict.");
     }
-    if (start === "\x89PNG" && head[24] === 16) {
-      throw new Error("it has 16 bits per channel, and the model was trained on 8. Use images like those it was trained on.");
-    }
+    if (start === "\x89PNG" && head[24] === 16) refuseDepth(16);
   }
 
   async function decoded(file) {
