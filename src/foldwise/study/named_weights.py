@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from foldwise.text import size
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,30 @@ class NamedWeights:
     normalize: str
 
     @property
-    def sentence(self) -> str:
-        """``EfficientNet-Lite0, learned from ImageNet (Apache-2.0, 18.8 MB, Python package ...)``."""
-        about = f"{self.licence}, {self.megabytes:g} MB, Python package {self.package}"
-        return f"{self.title}, learned from ImageNet ({about})"
+    def source(self) -> str:
+        """``EfficientNet-Lite0, learned from ImageNet (18.8 MB, Python package ...)``."""
+        return f"{self.title}, learned from ImageNet ({self.megabytes:g} MB, Python package {self.package})"
+
+
+def weights_sentence(model: str, weights: str) -> str:
+    """Weights that a training began with: what they are, how large, from where, and under which licence as far as it is known.
+
+    Args:
+        model: a network as a study names it.
+        weights: what `train.weights` states; a file is named without its folders.
+    """
+    if weights == "none":
+        return "random"
+    if weights in NAMED_WEIGHTS:
+        return f"{NAMED_WEIGHTS[weights].source}, licence {NAMED_WEIGHTS[weights].licence}"
+    if weights == "imagenet":
+        library = {"timm": "timm", "torchvision": "torchvision"}.get(
+            model.partition(":")[0], "segmentation-models-pytorch"
+        )
+        return f"learned from ImageNet, as {library} publishes them for {model} (licence: see the model card of an export)"
+    path = Path(weights)
+    about = f"{size(path.stat().st_size)}, " if path.is_file() else ""
+    return f"the file {path.name} ({about}licence not known to foldwise)"
 
 
 # `tf_efficientnet_lite0` of timm has 296 tensors of these shapes in this order; its images were normalised to -1 .. 1.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from foldwise.learning.networks.lean_imports import library
+from foldwise.study.named_weights import NAMED_WEIGHTS
 from foldwise.study.training import Training
 
 OPEN = ("apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0")  # in lower case
@@ -30,6 +31,8 @@ def weights_licence(training: Training) -> WeightsLicence:
     """What is known of the weights of one configuration."""
     if training.weights == "none":
         return WeightsLicence("none: every number was drawn at random and trained on the images of the study")
+    if (named := NAMED_WEIGHTS.get(training.weights)) is not None:
+        return WeightsLicence(named.source, named.licence)
     prefix, _, name = training.model.name.partition(":")
     if training.weights != "imagenet":
         what = f"the file {PurePath(training.weights).name}"

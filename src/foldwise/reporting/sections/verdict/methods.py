@@ -8,7 +8,7 @@ from typing import Any, cast
 from foldwise.judging.wording import results
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import TASKS, count, selecting_title
-from foldwise.study.named_weights import NAMED_WEIGHTS
+from foldwise.study.named_weights import weights_sentence
 from foldwise.study.training import Task, Training, stated_loss
 from foldwise.text import in_text
 
@@ -144,9 +144,9 @@ def _setting(data: ReportData, training: Training, key: str) -> str:
     value = getattr(training, key)
     if key == "loss" and data.verdict.task:
         value = stated_loss(training.loss, cast(Task, data.verdict.task))
-    if key == "weights" and value in NAMED_WEIGHTS:
-        return NAMED_WEIGHTS[value].sentence
-    return "random" if (key, value) == ("weights", "none") else str(value) or "none"
+    if key == "weights":
+        return weights_sentence(training.model.name, training.weights)
+    return str(value) or "none"
 
 
 def _image_size(data: ReportData) -> str:
