@@ -152,8 +152,8 @@ def written(folder, sizes):
 
 
 def findings(folder, sizes, stated=None):
-    data = DataSpec(path=str(folder), pixel_um=stated)
-    return pixel_size_findings(data, pixel_sizes(written(folder, sizes)))
+    data, dataset = DataSpec(path=str(folder), pixel_um=stated), written(folder, sizes)
+    return pixel_size_findings(dataset, data, pixel_sizes(dataset))
 
 
 def test_what_all_files_state_is_named_where_the_study_says_nothing(tmp_path):
@@ -188,3 +188,15 @@ def test_files_that_differ_are_a_warning_with_the_most_frequent_first(tmp_path):
 
 def test_a_pixel_that_is_not_square_has_both_sides():
     assert in_um((0.5, 0.25)) == "0.5 × 0.25 µm (height × width)"
+
+
+@pytest.mark.parametrize("stated", [None, 0.5])
+def test_a_scale_that_tells_the_class_is_a_warning_whatever_the_study_states(tmp_path, stated):
+    found = findings(tmp_path / "told", [0.5, 0.25] * 12, stated)[-1]
+    assert (found.code, found.severity) == ("pixel_size_gives_class_away", "warning")
+    assert "a: 12 files state 0.5 µm (a/0.tif, " in found.message
+    assert "; b: 12 files state 0.25 µm (b/1.tif, " in found.message
+    mixed = findings(tmp_path / "mixed", [0.5, 0.5, 0.25, 0.25] * 6, stated)
+    assert [each.code for each in mixed] == [
+        "pixel_sizes_differ" if stated is None else "pixel_size_contradicted"
+    ]

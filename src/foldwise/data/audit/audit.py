@@ -77,7 +77,7 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation, data: DataSp
         *mask_findings(dataset, packed),
         *size_findings(dataset, packed),
         *channel_findings(dataset),
-        *(pixel_size_findings(data, sizes) if data is not None else ()),
+        *(pixel_size_findings(dataset, data, sizes) if data is not None else ()),
         *copy_findings(dataset, packed, copies, grouped=grouped),
         *_group_findings(dataset, groups, validation),
         *division_findings(dataset, packed, groups, copies, validation),

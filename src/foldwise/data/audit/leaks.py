@@ -34,7 +34,7 @@ class _Property(NamedTuple):
     cure: str
 
 
-_ANOTHER_SOURCE = "a model can learn the source of a file in place of what it shows"
+ANOTHER_SOURCE = "a model can learn the source of a file in place of what it shows"
 _MODE = "Decode all to gray (data.channels: gray); in colour, files that are gray inside stand out."
 _FORMAT = "JPEG leaves traces in the pixels: take the originals of all, or save all in one format and size."
 _SIZE = "Sharpness tells the original size even after resizing: cut all from one magnification."
@@ -148,14 +148,14 @@ def _property_message(
 
 
 def _property_finding(kind: _Property, message: str, packed: Packed) -> Finding:
-    code, cure = f"{kind.code}_gives_class_away", f"{kind.cure} Otherwise {_ANOTHER_SOURCE}."
+    code, cure = f"{kind.code}_gives_class_away", f"{kind.cure} Otherwise {ANOTHER_SOURCE}."
     # Decoded to grey, the mode itself is gone from the pixels; only its cause may be left.
     if kind.code != "mode" or packed.num_channels > 1:
         choices = ("data.channels=gray",) if kind.code == "mode" else ()
         return Finding(code, "warning", message, (), cure, choices=choices)
     cure = (
         "Nothing more to do for the mode: all are decoded to gray. It shows that the classes come from different "
-        f"sources, and by sharpness or compression {_ANOTHER_SOURCE}."
+        f"sources, and by sharpness or compression {ANOTHER_SOURCE}."
     )
     return Finding(code, "note", message, (), cure)
 

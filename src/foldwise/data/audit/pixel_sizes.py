@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from foldwise.data.audit.findings import Finding
-from foldwise.data.cases import Dataset
+from foldwise.data.audit.leaks import ANOTHER_SOURCE, told_apart
+from foldwise.data.cases import Case, Dataset
+from foldwise.data.folds.strata import is_single_label
 from foldwise.data.formats.formats import pixel_um
 from foldwise.data.formats.pixels import PixelUm, in_um, is_same_size
 from foldwise.data.formats.reading import channel_files, num_decoders, split_slice
@@ -21,12 +23,17 @@ MAX_FILES = 500  # whose headers are read, evenly from the first to the last
 
 def pixel_sizes(dataset: Dataset) -> dict[str, PixelUm]:
     """File -> height and width of a pixel in µm, of the files of images that state them."""
-    files = list(dict.fromkeys(split_slice(channel_files(case.image)[0])[0] for case in dataset.cases))
+    files = list(dict.fromkeys(map(_file_of, dataset.cases)))
     chosen = np.unique(np.linspace(0, len(files) - 1, min(MAX_FILES, len(files))).round().astype(int))
     names = [files[index] for index in chosen]
     with ThreadPoolExecutor(num_decoders()) as pool:
         sizes = list(pool.map(lambda name: pixel_um(dataset.root / name), names))
     return {name: size for name, size in zip(names, sizes, strict=True) if size is not None}
+
+
+def _file_of(case: Case) -> str:
+    """The file of an image, a slice, or of its first channel."""
+    return split_slice(channel_files(case.image)[0])[0]
 
 
 def common_size(sizes: Sequence[PixelUm]) -> PixelUm | None:
@@ -39,8 +46,12 @@ def pixel_size_of(data: DataSpec, sizes: dict[str, PixelUm]) -> PixelUm | None:
     return data.pixel_size or common_size(list(sizes.values()))
 
 
-def pixel_size_findings(data: DataSpec, sizes: dict[str, PixelUm]) -> list[Finding]:
+def pixel_size_findings(dataset: Dataset, data: DataSpec, sizes: dict[str, PixelUm]) -> list[Finding]:
     """What the files state and the study does not; or that they, or both, say different things."""
+    return [*_stated(data, sizes), *_giving_away(dataset, sizes)]
+
+
+def _stated(data: DataSpec, sizes: dict[str, PixelUm]) -> list[Finding]:
     if not sizes:
         return []
     if (stated := data.pixel_size) is not None:
@@ -61,11 +72,41 @@ def pixel_size_findings(data: DataSpec, sizes: dict[str, PixelUm]) -> list[Findi
     height, width = (float(f"{side:.6g}") for side in common)
     value = f"{width:g}" if math.isclose(height, width) else f"[{height:g}, {width:g}]"
     cure = f"State data.pixel_um: {value}, and files that say otherwise are named; without it, exports take the files' word."
-    return [Finding("pixel_size", "note", message[0].upper() + message[1:], (), cure)]
+    return [Finding("pixel_size", "note", message, (), cure)]
+
+
+def _giving_away(dataset: Dataset, sizes: dict[str, PixelUm]) -> list[Finding]:
+    """Whether the scale of an image tells its class, of images with one label."""
+    kinds = [names for _, names in _kinds(sizes)]
+    if len(kinds) < 2 or not is_single_label(dataset):
+        return []
+    number = {name: k for k, names in enumerate(kinds) for name in names}
+    files = [(_file_of(case), case.labels[0]) for case in dataset.cases]
+    bins_N, class_N = np.array([(number[file], label) for file, label in files if file in number]).T
+    if len(np.unique(class_N)) < 2 or not told_apart(bins_N, class_N):
+        return []
+    by_class = [
+        f"{dataset.classes[k]}: {_spread({file: sizes[file] for file, label in files if label == k and file in sizes})}"
+        for k in np.unique(class_N)[:4].tolist()
+    ]
+    message = f"The pixel size of a file alone tells the classes apart: {'; '.join(by_class)}."
+    cure = f"Resample the images to one size: networks see the scale of what is shown. Otherwise {ANOTHER_SOURCE}."
+    return [Finding("pixel_size_gives_class_away", "warning", message, (), cure)]
 
 
 def _spread(sizes: dict[str, PixelUm]) -> str:
     """``12 files state 0.65 µm (a.tif, b.tif), 3 files state 0.32 µm (c.tif)``, the most frequent first."""
+    return some(
+        [
+            f"{len(names)} file{'s state' if len(names) > 1 else ' states'} {in_um(size)} ({some(names, 2)})"
+            for size, names in _kinds(sizes)
+        ],
+        4,
+    )
+
+
+def _kinds(sizes: dict[str, PixelUm]) -> list[tuple[PixelUm, list[str]]]:
+    """Each size and its files, the most frequent first."""
     kinds: list[tuple[PixelUm, list[str]]] = []
     for name, size in sizes.items():
         same = next((names for kind, names in kinds if is_same_size(kind, size)), None)
@@ -73,11 +114,4 @@ def _spread(sizes: dict[str, PixelUm]) -> str:
             kinds.append((size, [name]))
         else:
             same.append(name)
-    kinds.sort(key=lambda kind: -len(kind[1]))
-    return some(
-        [
-            f"{len(names)} file{'s state' if len(names) > 1 else ' states'} {in_um(size)} ({some(names, 2)})"
-            for size, names in kinds
-        ],
-        4,
-    )
+    return sorted(kinds, key=lambda kind: -len(kind[1]))

@@ -292,7 +292,8 @@ def undecoded(path: Path, error: Exception) -> DataError:
     reason = f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, Image.DecompressionBombError):
         what = "the image has more than 178 million pixels"
-        return DataError(what, where=where, cure="Cut it into tiles first.")
+        cure = "Cut it into tiles first; or, to predict masks, save it as a TIFF in tiles, which is read part by part."
+        return DataError(what, where=where, cure=cure)
     if isinstance(error, MemoryError):
         return DataError("the image does not fit into memory", where=where, cure="Cut it into tiles first.")
     if isinstance(error, _FAULTS) and is_ours:
