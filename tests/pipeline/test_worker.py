@@ -7,6 +7,8 @@ import errno
 import inspect
 import json
 import math
+import subprocess
+import sys
 from pkgutil import resolve_name
 
 import plans
@@ -60,6 +62,30 @@ def test_a_worker_does_all_that_is_ready_and_ends(folder, steps):
     assert said[:2] == ["start features of x", "done  features of x"]
     assert folder.settled() == ({"features-a", "fit-1", "fit-2"}, set())
     assert work(folder, log=said.append) == 0
+
+
+def test_a_worker_needs_nothing_that_judges(folder):
+    # Its import takes 0.6 s of CPU; here it is loaded long since, so in a process of its own.
+    code = """
+import sys
+from pathlib import Path
+import foldwise.interface.cli, foldwise.learning.training.fit, foldwise.pipeline.by_hand
+from foldwise.pipeline import worker
+from foldwise.runs.folder import RunFolder
+def done(folder, item, **_):
+    folder.make(scratch := folder.scratch(item.id, "a"))
+    folder.commit(scratch, item.id, result := {"status": "done", "error": None})
+    return result
+worker.do_item = done
+worker.code_named = lambda folder: ()
+assert worker.work(RunFolder(Path(sys.argv[1]))) == 3
+assert not [name for name in sys.modules if name.startswith(("foldwise.judging", "scipy.stats"))]
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code, folder.root], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(folder.committed()) == 3
 
 
 def test_a_failed_item_says_why_keeps_nothing_half_made_and_loses_only_what_needs_it(folder, steps):

@@ -22,7 +22,6 @@ from pkgutil import resolve_name
 from typing import Any
 
 from foldwise.errors import FoldwiseError, MissingExtra, RunError
-from foldwise.judging.race import look
 from foldwise.learning.job import Job, Superseded
 from foldwise.pipeline.devices import Agendas
 from foldwise.pipeline.mending import Mending, files_of
@@ -201,11 +200,8 @@ def work(
     """
     refuse_untrusted(code_named(folder), where=str(folder.root))
     done_here, mending, refused_s = 0, Mending(folder, log), None
-    shared, found_s, agendas = (
-        is_on_network(folder.root),
-        time.monotonic(),
-        Agendas(folder, lane=only, device=device),
-    )
+    shared, found_s = is_on_network(folder.root), time.monotonic()
+    agendas = Agendas(folder, lane=only, device=device)
     while not folder.stop.exists():
         try:
             num = _do_next(folder, agendas, device, log)
@@ -242,9 +238,8 @@ def _do_next(folder: RunFolder, agendas: Agendas, device: str, log: Callable[[st
     alone = crowded(folder)
     for item in agenda.choices():
         if item.id in alone and workers_here() > 1:
-            agenda.put_off(
-                item.id
-            )  # it did not fit beside others; the crew will see to it that there are none
+            # It did not fit beside others; the crew will see to it that there are none.
+            agenda.put_off(item.id)
             continue
         lease = acquire(folder, item.id)
         if lease is not None:
@@ -268,7 +263,13 @@ def _grown(folder: RunFolder, agenda: Agenda) -> bool:
     items = agenda.plan.items
     if agenda.plan.race is None:
         return advance(folder)
-    return not any(items[index].kind == "fit" for index in agenda.left) and look(folder)
+    if any(items[index].kind == "fit" for index in agenda.left):
+        return False
+    from foldwise.judging.race import (
+        look,
+    )  # with all that judges, whose import takes others 0.6 s for nothing
+
+    return look(folder)
 
 
 def _do_leased(
