@@ -10,7 +10,7 @@ from foldwise.errors import DataError, FoldwiseError, MissingExtra, SpecError, c
 ACTIONS = (
     "add ask begin bring build call change check choose compare compute connect copy correct cut decide decompress delete"
     " do download draw end export fetch fill finish get give install judge keep label lay leave let list look lower make"
-    " mend mount move name number open point put quote read register remove rename replace report return run save say see"
+    " mend mount move name number open point predict put quote read register remove rename replace report return run save say see"
     " separate set shorten split stack start state take train transpose try turn unpack unset use wait widen write"
 )
 ACTION = re.compile(
@@ -22,6 +22,10 @@ COMMAND = re.compile(
 )
 ALLOWED = re.compile(r"(?:known|there are|for example|keys are|such as|did you mean)\b", re.I)
 
+# What is a cure by its name, and by its place among the arguments.
+CURE = ("cure", "advice")
+PLACED = {"Finding": (4, 5), "_finding_of": (4, 5), "Invalid": (2, 3)}
+
 
 def cures():
     """(file and line, text) of every cure that is written down; what is put in is {}."""
@@ -29,9 +33,13 @@ def cures():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             written = []
             if isinstance(node, ast.Call):
-                written = [word.value for word in node.keywords if word.arg == "cure"]
-            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                written = [node.value] if node.targets[0].id == "cure" else []
+                written = [word.value for word in node.keywords if word.arg in CURE]
+                written += node.args[slice(*PLACED.get(ast.unparse(node.func).split(".")[-1], (0, 0)))]
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+                target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+                name = target.id if isinstance(target, ast.Name) else ""
+                table = node.value.values if isinstance(node.value, ast.Dict) else []
+                written = [node.value] if name in CURE else table if name == "CURES" else []
             for value in written:
                 parts = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
                 for part in parts:
@@ -57,6 +65,30 @@ def test_every_cure_names_something_to_do():
     assert told == {}
     assert not ACTION.search("As data.decoding.alpha states.")
     assert not ACTION.search("Masks bear the names of their images.")
+
+
+# What says itself what is allowed, or hands on what another error said.
+OF_ITSELF = ("must be", "needs the option", "reasons", "message", "error or", "cures stand above")
+
+
+def test_no_error_is_raised_without_a_cure():
+    kinds = {
+        "SpecError",
+        "DataError",
+        "MissingExtra",
+        "RunError",
+        "ItemsFailed",
+        "ClaimsFalse",
+        "FoldwiseError",
+    }
+    bare = {}
+    for path in sorted((Path(__file__).parents[1] / "src/foldwise").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in kinds:
+                text, words = ast.unparse(node), {word.arg for word in node.keywords}
+                if not words & {"cure", None} and not any(part in text for part in OF_ITSELF):
+                    bare[f"{path.name}:{node.lineno}"] = text
+    assert bare == {}
 
 
 def test_an_error_says_what_where_and_the_cure():

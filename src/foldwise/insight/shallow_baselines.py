@@ -107,7 +107,10 @@ def shallow_item(job: Job) -> dict[str, Any]:
         job.beat({"doing": "features of the training pixels"})
         features, classes = sample(packed, split.train, options.get("pixels", PIXELS), seed)
         if len(np.unique(classes)) < 2:
-            raise DataError("all training pixels are of one class, so there is nothing to tell apart")
+            cure = "Leave the baseline out, or add images of another class."
+            raise DataError(
+                "all training pixels are of one class, so there is nothing to tell apart", cure=cure
+            )
         job.beat({"doing": "learning"})
         model = BASELINES[baseline.name](seed, **options)
         model.fit(features, classes)

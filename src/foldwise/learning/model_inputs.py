@@ -53,7 +53,7 @@ def as_trained_on(pixels: Pixels, winner: Winner, *, file: str, name: str) -> tu
     num_channels, height, width = image_CHW.shape
     if num_channels != model.num_channels:
         what = f"the image has {num_channels} channels, the model was trained on {model.num_channels}"
-        raise DataError(what, where=name)
+        raise DataError(what, where=name, cure="Save it with the channels of the training images.")
     if str(image_CHW.dtype) != model.dtype:
         raise DataError(
             f"the image holds {image_CHW.dtype} values, the model was trained on {model.dtype}",
@@ -61,7 +61,8 @@ def as_trained_on(pixels: Pixels, winner: Winner, *, file: str, name: str) -> tu
             cure="Save it with the bit depth of the training images.",
         )
     if not np.isfinite(image_CHW).all():
-        raise DataError("the image holds values that are not finite (NaN or infinite)", where=name)
+        what = "the image holds values that are not finite (NaN or infinite)"
+        raise DataError(what, where=name, cure="Replace them by numbers, such as 0, and save it again.")
     segments = model.task.endswith("segmentation")
     if not segments and not model.resized and model.size_hw and (height, width) != model.size_hw:
         size = f"{model.size_hw[1]}×{model.size_hw[0]}"

@@ -201,7 +201,7 @@ class _Job:
             try:
                 with large_image(self.root / self.places[name], winner.decoding) as windows:
                     if windows is None:
-                        raise DataError("the image was changed while others were predicted")
+                        raise DataError("the image was changed meanwhile", cure="Predict it again.")
                     whole = [self.out / file for file in files]
                     drawn = write_large(winner, windows, name, whole, progress=progress, **how)
                     size_hw = windows.shape_CHW[1:]

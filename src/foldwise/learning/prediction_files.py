@@ -48,11 +48,16 @@ def images_to_predict(images: Path) -> tuple[list[str], list[DataError]]:
     below = image_files_below(images)
     names = [name for name in below if not any((images / name).is_relative_to(part) for part in written)]
     lost = {
-        "the link leads nowhere": broken_links(images),
-        "it is of a kind that cannot be read": unreadable_files(images),
-        "it is hidden, as its path has a name that begins with a dot": hidden_images(images),
+        ("the link leads nowhere", "Delete the link, or put its file there."): broken_links(images),
+        ("it is of a kind that cannot be read", "Save it as TIFF or PNG."): unreadable_files(images),
+        (
+            "it is hidden, as its path has a name that begins with a dot",
+            "Rename what begins with a dot.",
+        ): hidden_images(images),
     }
-    problems = [DataError(what, where=name) for what, files in lost.items() for name in files]
+    problems = [
+        DataError(what, where=name, cure=cure) for (what, cure), files in lost.items() for name in files
+    ]
     if not names and not problems:
         raise DataError(
             f"{images} holds no image", cure=f"Name a folder that holds images: {readable()} files are read."

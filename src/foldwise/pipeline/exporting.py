@@ -293,7 +293,8 @@ def _refuse_refused(exported: Sequence[Exported], stated: Sequence[str], formats
         first = refused[0]
         raise RunError(f"{first.file} was not written: {first.refusal}", cure="Use another --format.")
     if len(refused) == len(formats):
-        raise RunError(f"no format could be written; {refused[0].file}: {refused[0].refusal}")
+        what = f"no format could be written; {refused[0].file}: {refused[0].refusal}"
+        raise RunError(what, cure="Export another --configuration, or please report it with this message.")
 
 
 def _proof_images(

@@ -143,7 +143,8 @@ def read_source(path: Path) -> YamlSource:
             cure=f"Name the study file in it, or draft a study of its images: foldwise init {in_shell(path)}",
         ) from None
     except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror}") from None
+        what = f"{path} cannot be read: {error.strerror}"
+        raise SpecError(what, cure="Get leave to read it, or copy it to where you may.") from None
     if len(data) > MAX_BYTES:
         what = f"{path} is larger than {MAX_BYTES // 1024} kB, which no study is"
         raise SpecError(what, cure="Name the study file, such as study.yaml.")

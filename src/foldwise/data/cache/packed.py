@@ -113,7 +113,11 @@ class Packed:
     def target(self, index: int) -> np.ndarray:
         """The class map (H, W) uint8 of image `index`, 255 where pixels do not count; segmentation only."""
         if self._targets is None:
-            raise RunError(f"a {self.task} set has no masks", where=str(self.folder))
+            raise RunError(
+                f"a {self.task} set has no masks",
+                where=str(self.folder),
+                cure="Please report it with this message.",
+            )
         if self._targets.ndim == 3:
             return self._intact(TARGETS, index, self._targets[index])
         height, width = self.shapes[index]

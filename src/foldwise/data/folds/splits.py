@@ -42,6 +42,11 @@ TRAIN, VALIDATION, TEST = range(3)  # places in ROLES
 _TRIES = 20
 
 
+UNTOUCHED = (
+    "Leave splits.csv as foldwise wrote it: run the study again with another --out, which makes it anew."
+)
+
+
 @dataclass(frozen=True)
 class Split:
     """One fold of one repeat: int64 case indices, sorted; together they are all cases.
@@ -254,7 +259,9 @@ def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[st
     single = all(split.fold == 0 for split in splits)
     for repeat, count_N in tested.items():
         if (count_N > 1).any() or (not single and (count_N < 1).any()):
-            raise DataError(f"repeat {repeat} does not test every image exactly once", where="splits.csv")
+            raise DataError(
+                f"repeat {repeat} does not test every image exactly once", where="splits.csv", cure=UNTOUCHED
+            )
 
 
 def _check_parts(split: Split, group_N: np.ndarray) -> None:
@@ -263,9 +270,9 @@ def _check_parts(split: Split, group_N: np.ndarray) -> None:
     if not all(len(part) for part in parts):
         raise DataError("a part has no images", where=where, cure="State fewer folds.")
     if not np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(group_N))):
-        raise DataError("an image is in no part or in two", where=where)
+        raise DataError("an image is in no part or in two", where=where, cure=UNTOUCHED)
     if sum(len(np.unique(group_N[part])) for part in parts) != len(np.unique(group_N)):
-        raise DataError("a group of images is divided between the parts", where=where)
+        raise DataError("a group of images is divided between the parts", where=where, cure=UNTOUCHED)
 
 
 def split_digest(split: Split, packed_digest: str) -> str:

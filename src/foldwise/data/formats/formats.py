@@ -290,7 +290,9 @@ def open_stack(path: Path) -> Stack:
     try:
         return row.open_stack(path)
     except FileNotFoundError:
-        raise DataError("the file is not there", where=str(path)) from None
+        raise DataError(
+            "the file is not there", where=str(path), cure="Put it there, or correct its name."
+        ) from None
     except (ValueError, OSError, EOFError) as error:
         problem = f"the {path.suffix} file cannot be read ({first_line(error)})"
         cure = "Save it with numpy.save as a plain array of numbers or text, not of objects."

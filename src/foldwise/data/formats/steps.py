@@ -42,7 +42,7 @@ class StepKind:
     do: Callable[[Pixels, str], Pixels] = lambda pixels, _: pixels
     ignore: Callable[[Pixels], Pixels] = lambda pixels: pixels
     doubt: Callable[[str], str | None] = lambda _: None
-    advice: str = "Right if nothing that counts is lost by it; else read or save the images otherwise."
+    advice: str = "Right if nothing that counts is lost by it; else save them in a form without it, grey or RGB of 8 or 16 bit."
 
     def cure(self) -> str:
         """Both ways to state what is meant."""

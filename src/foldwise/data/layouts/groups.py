@@ -65,7 +65,9 @@ def _by_pattern(cases: Sequence[Case], pattern: str) -> Grouped:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise SpecError(f"{pattern!r} is no regular expression ({error})", where="validate.group") from None
+        cure = r"Write one with a part in parentheses, such as pattern:^(p\d+)_"
+        problem = f"{pattern!r} is no regular expression ({error})"
+        raise SpecError(problem, where="validate.group", cure=cure) from None
     if expression.groups != 1:
         problem = f"{pattern!r} has {expression.groups} groups in parentheses, not one"
         cure = r"Put one part in parentheses: for names like p12_left.png, pattern:^(p\d+)_"

@@ -133,7 +133,8 @@ def _text(path: Path) -> str:
         problem = f"the table is not UTF-8 text (byte {error.start})"
         raise DataError(problem, where=path.name, cure="Save it as CSV UTF-8.") from None
     except OSError as error:
-        raise DataError(f"the table cannot be read ({error.strerror})", where=str(path)) from None
+        cure = "Get leave to read it, or copy it again."
+        raise DataError(f"the table cannot be read ({error.strerror})", where=str(path), cure=cure) from None
     if "\0" in text:
         problem, cure = "the table holds null bytes, so it is no text", "Export it as CSV UTF-8 once more."
         raise DataError(problem, where=path.name, cure=cure)

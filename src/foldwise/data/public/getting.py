@@ -121,7 +121,8 @@ def verify(name: str, folder: Path, *, progress: Progress = silent) -> Verified:
         raise RunError(problem, where=str(folder), cure=f"foldwise data get {name} --out {folder}")
     record = read_record(folder)
     if record["source"] != name:
-        raise SpecError(f"the folder holds {record['source']}, not {name}", where=str(folder))
+        problem, cure = f"the folder holds {record['source']}, not {name}", "Name another folder with --out."
+        raise SpecError(problem, where=str(folder), cure=cure)
     then, now = record["files"], _digests(folder, progress)
     return Verified(
         name,

@@ -289,7 +289,9 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
     record = read_json(path)
     with decoding(path):
         if record["schema"] != SCHEMA:
-            raise RunError(f"the winner was written in form {record['schema']}, this foldwise reads {SCHEMA}")
+            what = f"the winner was written in form {record['schema']}, this foldwise reads {SCHEMA}"
+            cure = "Install the foldwise that wrote it, or run foldwise report of its run with this one."
+            raise RunError(what, cure=cure)
         members = tuple(_load(folder, member, device) for member in record["members"])
         sizes, pixel = record.get("sizes_px"), record.get("pixel_um")
         return Winner(

@@ -64,7 +64,8 @@ def write_package(handover: Handover, path: Path, models: Sequence[Path]) -> Non
         read = spec.load_description(package, perform_io_checks=False)
         if isinstance(read, spec.InvalidDescr):
             reasons = [str(entry.msg) for each in read.validation_summary.details for entry in each.errors]
-            raise RunError(f"the validator of BioImage.IO refuses the package: {some(reasons):.600}")
+            what = f"the validator of BioImage.IO refuses the package: {some(reasons):.600}"
+            raise RunError(what, cure="Use another --format, and please report it with this message.")
 
 
 def _not_described(error: ValidationError) -> SpecError:

@@ -196,7 +196,8 @@ def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
     lost = [*(key for key in left.missing_keys if key not in frozen), *left.unexpected_keys]
     if lost:
-        raise FoldwiseError(f"a state of the network was not put back whole: {some(lost, 6)}")
+        what = f"a state of the network was not put back whole: {some(lost, 6)}"
+        raise FoldwiseError(what, cure="Please report it with this message.")
 
 
 def outputs_of(scores: Scores, task: Task) -> Outputs:
