@@ -36,25 +36,31 @@ LIGHTS: tuple[RGB, ...] = (
 # Of 255. An 8-bit image with no more than a 200th of its values above the first, and this range, is shown brighter.
 DARK_UP_TO, LEAST_RANGE = 80, 10
 STRENGTH = 0.35
+ROWS = 256  # that are blended at once
 
 
 def overlay(image_CHW: np.ndarray, labels_HW: np.ndarray) -> np.ndarray:
     """An RGB picture (H, W, 3) uint8: the image, each foreground class tinted, its outline in full colour."""
-    picture = displayed(image_CHW).astype(np.float32)
-    foreground = labels_HW > 0
-    colours = np.array(CLASS_COLOURS, np.float32)
-    colour_HW3 = colours[(labels_HW.astype(np.int64) - 1) % len(colours)]
-    strength_HW1 = np.where(outlines(labels_HW), 1.0, STRENGTH)[..., None] * foreground[..., None]
-    blended: np.ndarray = np.rint(picture * (1 - strength_HW1) + colour_HW3 * strength_HW1)
-    return blended.astype(np.uint8)
+    picture = np.array(displayed(image_CHW))
+    edges, colours = outlines(labels_HW), np.array(CLASS_COLOURS, np.float32)
+    # Some rows at a time: floats of all pixels at once would take 80 bytes a pixel, more than their prediction.
+    for top in range(0, len(labels_HW), ROWS):
+        rows = slice(top, top + ROWS)
+        labels_hW = labels_HW[rows].astype(np.int64)
+        strength_hW1 = (np.where(edges[rows], 1.0, STRENGTH) * (labels_hW > 0))[..., None]
+        tint_hW3 = colours[(labels_hW - 1) % len(colours)] * strength_hW1
+        picture[rows] = np.rint(picture[rows].astype(np.float32) * (1 - strength_hW1) + tint_hW3)
+    return picture
 
 
 def outlines(labels_HW: np.ndarray) -> np.ndarray:
     """Pixels (H, W) that have a neighbour above, below, left or right of another class."""
     padded = np.pad(labels_HW, 1, mode="edge")
     middle = padded[1:-1, 1:-1]
-    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    return np.asarray(np.any([neighbour != middle for neighbour in neighbours], axis=0))
+    edges = np.zeros(middle.shape, bool)
+    for neighbour in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        edges |= neighbour != middle
+    return edges
 
 
 def displayed(image_CHW: NDArray[Any]) -> Pixels:
