@@ -101,6 +101,8 @@ def asked(monkeypatch, answers, question):
         (["2"], "data.table=labels.csv"),
         (["9", "none", "1"], "data.masks=masks"),
         (["data.task=x"], "data.task=x"),
+        (["labels.csv"], "data.table=labels.csv"),
+        (["data.masks: masks"], "data.masks=masks"),
         ([""], None),
         (["0"], None),
     ],
@@ -137,3 +139,25 @@ def test_the_demo_is_the_worked_study(said, tmp_path, monkeypatch):
     monkeypatch.setattr("foldwise.pipeline.pipeline.run", run)
     assert said("demo")[0] == 130
     assert taken["study"] == "demo"
+
+
+def test_what_is_left_open_is_said_once_and_a_test_part_is_called_one(said, tmp_path):
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for name, mode in (("a", "L"), ("b", "RGB")):
+            (tmp_path / "parts" / part / name).mkdir(parents=True)
+            for letter in LETTERS:
+                image = Image.fromarray(rng.integers(0, 255, (20, 20), np.uint8)).convert(mode)
+                image.save(tmp_path / "parts" / part / name / f"{part[:2]}{letter}{name}.png")
+    code, out, _ = said("init", "parts", "--set", "validate.split=folders", "--set", "data.channels=rgb")
+    assert code == 0
+    assert out.count("The colour mode of a file alone") == 1
+    assert "on the test part, 5 times" in " ".join(out.split())
+
+
+def test_a_cure_hangs_below_its_question(monkeypatch, capsys):
+    question = Question("folder: two things\n  → " + "State one of them. " * 90, "", ("a.b=c",), "error")
+    assert asked(monkeypatch, ["c"], question) == "a.b=c"
+    lines = capsys.readouterr().out.splitlines()
+    cure = next(k for k, line in enumerate(lines) if line.startswith("  → State"))
+    assert lines[cure + 1].startswith("    ")

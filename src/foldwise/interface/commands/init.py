@@ -84,9 +84,14 @@ class _Asking:
         out, must = console(), question.severity == "error"
         out.print()
         sign = ("?", SIGNS[question.severity][1])
-        hang(out, Text.assemble(sign, " "), Text(question.what))
-        if question.cure and not must:  # of an error the cure stands below it already
-            hang(out, Text("  → ", "dim"), Text(question.cure, "dim"))
+        what, *below = question.what.splitlines()
+        hang(out, Text.assemble(sign, " "), Text(what))
+        # Of an error the cure stands below it already.
+        for line in below if must else [question.cure] * bool(question.cure):
+            is_cure = not must or line.lstrip().startswith("→")
+            hang(
+                out, Text("  → " if is_cure else "    ", "dim"), Text(line.strip().removeprefix("→ "), "dim")
+            )
         for number, choice in enumerate(question.choices, 1):
             hang(out, Text(f"  {number}  ", "bold"), Text(choice.replace("=", ": ", 1)))
         default = "" if must else "1" if question.severity == "warning" else "0"
@@ -103,6 +108,11 @@ class _Asking:
                 return question.choices[int(answer) - 1]
             if "=" in answer:
                 return answer
+            # `drop` is as clear as the number of `data.decoding.alpha: drop`, or the whole of it.
+            whole = answer.replace(": ", "=", 1)
+            meant = [each for each in question.choices if each == whole or each.partition("=")[2] == answer]
+            if len(meant) == 1:
+                return meant[0]
             numbers = "neither one of the numbers nor" if question.choices else "not"
             out.print(f"  That is {numbers} KEY=VALUE.")
 
@@ -114,7 +124,9 @@ def _say(drafted: Draft) -> None:
     out, prepared = console(), drafted.prepared
     for statement in prepared.dataset.statements:
         hang(out, Text("  "), Text(statement))
-    say_findings(out, tuple(f for f in prepared.audit.findings if f.severity != "note" or not f.choices))
+    left_open = {question.what for question in drafted.left_open}  # these come last, once
+    findings = (f for f in prepared.audit.findings if f.message not in left_open)
+    say_findings(out, tuple(f for f in findings if f.severity != "note" or not f.choices))
     for answer in drafted.answers:
         hang(out, Text("  ✓ ", "green"), Text(answer.replace("=", ": ", 1)))
     for question in drafted.left_open:
@@ -122,11 +134,12 @@ def _say(drafted: Draft) -> None:
         say_message(out, SIGNS[question.severity], question.what, code=code, cure=question.cure)
     study = prepared.study
     names = ", ".join(configuration.name for configuration in prepared.configurations)
-    folds = f"{count(study.validate_.folds, 'fold')}" + (
-        f", {study.validate_.repeats} times" if study.validate_.repeats > 1 else ""
-    )
+    given_part = isinstance(prepared.dataset.cases[0].part, str)
+    folds = "on the test part" if given_part else f"in {count(study.validate_.folds, 'fold')}"
+    if study.validate_.repeats > 1:
+        folds += f", {study.validate_.repeats} times"
     out.print()
-    hang(out, Text("Compares: "), Text(f"{names}; in {folds}"))
+    hang(out, Text("Compares: "), Text(f"{names}; {folds}"))
     takes = f"about {duration(drafted.seconds)}" if drafted.seconds >= 60 else "less than a minute or so"
     hang(out, Text("Takes:    "), Text(f"{takes} on this machine"))
     hang(out, Text("Written:  "), Text(str(drafted.path)))
