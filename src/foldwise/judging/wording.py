@@ -289,6 +289,16 @@ def with_interval(score: WithInterval, confidence: str) -> str:
     return f"{written(score)} ({f'{confidence} interval {ends}' if ends else f'no interval: {why_none}'})"
 
 
+def reached_by(verdict: Verdict, configuration: str) -> str:
+    """What a configuration reached on images that its networks had not seen, in a sentence with its interval."""
+    row, title = verdict.configuration(configuration), in_text(verdict.metric.title)
+    own = row.metrics.get(verdict.metric.name)
+    if own is None or own.estimate is None:
+        return f"{row.name}: not scored"
+    reached = f"{title} {with_interval(own, verdict.confidence)} on the test images of the study"
+    return f"{row.name}: {reached}, each fold's network by itself; their mean was not judged"
+
+
 def rounded(number: float) -> str:
     """A count that is only roughly known, to two digits that count: ``1,700``."""
     if number < 100:

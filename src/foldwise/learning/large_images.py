@@ -17,6 +17,7 @@ from PIL import Image
 from foldwise.data.batches.normalize import SMALLEST_STD, WHITE, Normalization
 from foldwise.data.formats.pixels import PixelUm, Step
 from foldwise.data.formats.windows import BAND_PX, Windows, large_image, stride_of
+from foldwise.data.novelty import Novelty, numbers_of_parts
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner
@@ -43,11 +44,13 @@ class Drawn:
         certainty: the mean probability of what is drawn.
         shares: of every class.
         steps: what decoding did to the image.
+        novelty: how unlike the training images some parts of it are.
     """
 
     certainty: float
     shares: tuple[float, ...]
     steps: tuple[Step, ...]
+    novelty: Novelty
 
 
 class LargeImage:
@@ -128,7 +131,9 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
         Image.fromarray(counted.picture()).save(scratch, "PNG")
     height, width = image.size_hw
     shares = tuple((counted.pixels / counted.pixels.sum()).tolist())
-    return Drawn(counted.sure / (height * width), shares, tuple(image.steps))
+    numbers = numbers_of_parts((winner.model.num_channels, height, width), image.window)
+    novelty = winner.training_images.novelty_of(numbers)
+    return Drawn(counted.sure / (height * width), shares, tuple(image.steps), novelty)
 
 
 def _probabilities(

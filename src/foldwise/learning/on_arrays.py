@@ -12,7 +12,7 @@ import torch
 from foldwise.data.formats.pixels import MODES, Pixels, plain, resize_image
 from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner
-from foldwise.learning.model_inputs import as_trained_on
+from foldwise.learning.model_inputs import as_fed, as_trained_on
 from foldwise.learning.predict import ImagePrediction, answers, mask_of
 from foldwise.learning.prediction_files import warnings_of
 from foldwise.learning.runtimes import Runtime
@@ -29,6 +29,7 @@ class Predicted:
         probabilities: (K,), or (K, H, W) at the size of the image; of images that the model sees resized, enlarged.
         calibrated: (K,) the same at the temperature of the model; None where it has none, and of a mask.
         warnings: why not to rely on it, in a few words each.
+        unlike_training_p: the smaller, the less the image is like those of the training; None where too few are known.
     """
 
     labels: tuple[str, ...]
@@ -36,6 +37,7 @@ class Predicted:
     probabilities: np.ndarray
     calibrated: np.ndarray | None
     warnings: tuple[str, ...]
+    unlike_training_p: float | None = None
 
 
 class Model:
@@ -119,9 +121,12 @@ class Model:
 
     def _predicted(self, prediction: ImagePrediction) -> Predicted:
         winner, p, size_hw = self._winner, prediction.probabilities, prediction.image_CHW.shape[1:]
-        warnings = tuple(warnings_of(winner, p, size_hw))
+        novelty = winner.training_images.novelty(as_fed(winner, prediction.image_CHW))
+        warnings = (*warnings_of(winner, p, size_hw), *novelty.warning)
         if p.ndim == 3:
             height, width = size_hw
-            return Predicted((), mask_of(prediction), resize_image(p, (height, width)), None, warnings)
+            return Predicted(
+                (), mask_of(prediction), resize_image(p, (height, width)), None, warnings, novelty.p
+            )
         labels = tuple(self.classes[k] for k in winner.decided(p))
-        return Predicted(labels, None, p, winner.calibrated(p), warnings)
+        return Predicted(labels, None, p, winner.calibrated(p), warnings, novelty.p)

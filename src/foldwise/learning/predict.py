@@ -28,6 +28,7 @@ from foldwise.learning.model_inputs import as_fed, read_as_trained_on
 from foldwise.learning.prediction_files import (
     RECORD,
     TABLE,
+    answered_row,
     channel_places,
     check_submission,
     files_of,
@@ -145,7 +146,8 @@ def _notes(winner: Winner, answered: dict[str, Answered]) -> list[str]:
     """What to know before relying on the predictions."""
     warnings = [image.warnings for image in answered.values()]
     steps = {name: image.steps for name, image in answered.items()}
-    return [*summary(winner, warnings), *what_was_done(steps)]
+    unlike = winner.training_images.sentence(dict(zip(answered, warnings, strict=True)))
+    return [*summary(winner, warnings), *unlike, *what_was_done(steps)]
 
 
 @dataclass(frozen=True)
@@ -208,27 +210,25 @@ class _Job:
             except DataError as error:
                 problems.append(DataError(error.what, where=name, cure=error.cure))
                 continue
-            warnings = tuple(warnings_of(winner, np.zeros((1, 1, 1)), size_hw, size_um))
+            usual = warnings_of(winner, np.zeros((1, 1, 1)), size_hw, size_um)
             cells = [f"{value:.6f}" for value in (drawn.certainty, *drawn.shares)]
-            row = (name, *files, *cells, "; ".join(warnings))
-            yield Answered(row, warnings, (), drawn.steps, files)
+            yield answered_row((name, *files, *cells), usual, drawn.novelty, steps=drawn.steps, files=files)
 
     def _answer(self, prediction: ImagePrediction, steps: tuple[Step, ...]) -> Answered:
         winner, p = self.winner, prediction.probabilities
         size_hw, size_um = prediction.image_CHW.shape[1:], self._pixel_um(prediction.name)
-        warnings = tuple(warnings_of(winner, p, size_hw, size_um))
+        warnings = warnings_of(winner, p, size_hw, size_um)
+        novelty = winner.training_images.novelty(as_fed(winner, prediction.image_CHW))
         files = self.files[prediction.name]
         if files:
-            cells = self._masks(prediction, files, size_um)
-            return Answered(
-                (prediction.name, *files, *cells, "; ".join(warnings)), warnings, (), steps, files
-            )
+            cells = (prediction.name, *files, *self._masks(prediction, files, size_um))
+            return answered_row(cells, warnings, novelty, steps=steps, files=files)
         labels = tuple(winner.decided(p))
         decided = "; ".join(winner.model.classes[index] for index in labels)
         by_kind = [p] if winner.temperature is None else [p, winner.calibrated(p)]
         numbers = (f"{value:.6f}" for p_K in by_kind for value in p_K)
-        row = (prediction.name, decided, *numbers, "; ".join(warnings))
-        return Answered(row, warnings, labels, steps)
+        row = (prediction.name, decided, *numbers)
+        return answered_row(row, warnings, novelty, steps=steps, labels=labels)
 
     def _pixel_um(self, name: str) -> PixelUm | None:
         return pixel_um(self.root / channel_files(self.places[name])[0])

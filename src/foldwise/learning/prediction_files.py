@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from foldwise.data.layouts.files import (
     image_files_below,
     unreadable_files,
 )
+from foldwise.data.novelty import UNLIKE_P, Novelty
 from foldwise.errors import DataError, SpecError
 from foldwise.learning.probability_files import FOLDER, ProbabilityKind
 from foldwise.learning.resuming import JOURNAL, Answered
@@ -181,6 +182,12 @@ def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:
             table.row([ids[name], " ".join(map(str, chosen))])
 
 
+def answered_row(cells: Sequence[str], warnings: Sequence[str], novelty: Novelty, **others: Any) -> Answered:
+    """A row of ``predictions.csv`` from all its cells but the last two: how unlike the training images, and the warnings."""
+    every = (*warnings, *novelty.warning)
+    return Answered((*cells, novelty.cell, "; ".join(every)), every, **others)
+
+
 def write_table(winner: Winner, answered: dict[str, Answered], out: Path, submission: Path | None) -> None:
     """``predictions.csv``, whole, and a submission if one is asked.
 
@@ -197,7 +204,7 @@ def write_table(winner: Winner, answered: dict[str, Answered], out: Path, submis
         head = ["image", "predicted", *(f"{kind}_{name}" for kind in kinds for name in classes)]
     with written_whole(out / TABLE) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = TableWriter(file)
-        rows.row([*head, WARNING])
+        rows.row([*head, UNLIKE_P, WARNING])
         for image in answered.values():
             rows.row(image.row)
     if submission is not None:

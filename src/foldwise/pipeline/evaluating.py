@@ -5,7 +5,7 @@ The code is that of `data.external`, the external set that a study states before
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +17,13 @@ from pydantic import ValidationError
 from foldwise.csv_cells import TableWriter
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.external_set import ExternalSet, read_external
+from foldwise.data.novelty import UNLIKE_P, Novelty
 from foldwise.data.overlays import displayed, overlay
 from foldwise.errors import FoldwiseError, RunError, SpecError, unknown
 from foldwise.judging.judge import judged_elsewhere
 from foldwise.judging.verdict import read_verdict
 from foldwise.judging.verdict_sections import ExternalSection
+from foldwise.learning.checkpoints.winner import training_images
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.hand_over import ModelChoice, model_of, own_code_of
@@ -113,10 +115,14 @@ def evaluate(
         each = _each(
             scores, external, several=str(record["members"][0]["model"]["task"]).startswith("multilabel")
         )
+        like, images_of = training_images(model), external.packed.image
+        novelties = [like.novelty(images_of(index)) for index in range(len(each))]
+        names = [case.name for case in external.dataset.cases]
+        notes += like.sentence({name: own.warning for name, own in zip(names, novelties, strict=True)})
         worst = _drawn(model, external, each, device)
     measure = MEASURES.get(FAMILIES[external.dataset.task], MEASURE)
     write_evaluation(out / PAGE, section, read_verdict(folder.verdict), worst, measure=measure, notes=notes)
-    _write_table(out / IMAGES, external.dataset, each)
+    _write_table(out / IMAGES, external.dataset, each, novelties)
     write_json(out / RECORD, section.model_dump(mode="json") | {"notes": list(notes)})
     order = np.argsort(each, kind="stable")
     scored = tuple((external.dataset.cases[index].name, float(each[index])) for index in order)
@@ -265,10 +271,11 @@ def _drawn(model: Path, external: ExternalSet, each: np.ndarray, device: str) ->
     return drawn
 
 
-def _write_table(path: Path, dataset: Dataset, each: np.ndarray) -> None:
+def _write_table(path: Path, dataset: Dataset, each: np.ndarray, novelties: Sequence[Novelty]) -> None:
     """A row per image, the worst first."""
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         table = TableWriter(file)
-        table.row(["image", "score"])
+        table.row(["image", "score", UNLIKE_P, "warning"])
         for index in np.argsort(each, kind="stable").tolist():
-            table.row([dataset.cases[index].name, f"{each[index]:.6f}"])
+            own = novelties[index]
+            table.row([dataset.cases[index].name, f"{each[index]:.6f}", own.cell, *(own.warning or [""])])

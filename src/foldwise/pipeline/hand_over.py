@@ -15,15 +15,22 @@ from foldwise.judging.scores.rows import read_rows
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.verdict import Answer, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.judging.wording import with_interval
-from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, copied_code, make_winner
+from foldwise.judging.wording import reached_by
+from foldwise.learning.checkpoints.winner import (
+    MODEL,
+    Decision,
+    Seen,
+    copied_code,
+    make_winner,
+    numbers_of_training,
+)
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table
 from foldwise.storage import as_json
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusting, unchanged_files
-from foldwise.text import in_shell, in_text, some
+from foldwise.text import in_shell, some
 
 if TYPE_CHECKING:
     from foldwise.learning.on_arrays import Model
@@ -47,10 +54,10 @@ def hand_over(folder: RunFolder, verdict: Verdict) -> None:
     if verdict.answer is None:
         return
     decision = replace(
-        _decision(verdict, verdict.answer), score=_score(verdict, verdict.answer.configuration)
+        _decision(verdict, verdict.answer), score=reached_by(verdict, verdict.answer.configuration)
     )
     done = _fits_of(folder, verdict.answer.configuration)
-    make_winner(done, folder.winner, decision=decision, seen=_seen(folder, done))
+    make_winner(done, folder.winner, decision=decision, seen=_seen(folder, done, folder.winner))
 
 
 def _fits_of(folder: RunFolder, configuration: str, fold: int | None = None) -> list[Path]:
@@ -64,14 +71,15 @@ def _fits_of(folder: RunFolder, configuration: str, fold: int | None = None) -> 
     ]
 
 
-def _seen(folder: RunFolder, done: list[Path]) -> Seen:
+def _seen(folder: RunFolder, done: list[Path], out: Path, fold: int | None = None) -> Seen:
     audited = read_json(folder.audit)
     names = own_names(
         [read_json(fit / MODEL)["training"]["model"] for fit in done if (fit / MODEL).is_file()]
     )
     code = unchanged_files(names, read_json(folder.environment).get("own_code") or {}) if names else {}
     seen = Seen(audited.get("channels", ()), _sizes_px(folder), audited.get("decoding", {}), code)
-    return replace(seen, pixel_um=audited.get("pixel_um"))
+    numbers = numbers_of_training(folder, (out, folder.winner), fold)
+    return replace(seen, pixel_um=audited.get("pixel_um"), numbers=numbers)
 
 
 def _sizes_px(folder: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -241,7 +249,7 @@ def model_of(run: Path, choice: ModelChoice) -> Path:
     done, decision = _fits_of(folder, row.id, fold), _decision_on(folder, verdict, row, fold)
     if not _is_laid_out(out, done, decision):
         out.parent.mkdir(exist_ok=True)
-        make_winner(done, out, decision=decision, seen=_seen(folder, done))
+        make_winner(done, out, decision=decision, seen=_seen(folder, done, out, fold))
     return out
 
 
@@ -289,7 +297,7 @@ def _decision_on(folder: RunFolder, verdict: Verdict, row: ConfigurationResult, 
         thresholds=thresholds,
         temperature=temperatures[0].median if temperatures and temperatures[0] else None,
         caution=_caution(verdict, row),
-        score=_score(verdict, row.id) if fold is None else judged_fold(folder, row.id, fold),
+        score=reached_by(verdict, row.id) if fold is None else judged_fold(folder, row.id, fold),
     )
 
 
@@ -302,15 +310,3 @@ def _caution(verdict: Verdict, row: ConfigurationResult) -> str | None:
     if best is None or (worst is not None and sign * worst > best):
         return None
     return f"{row.name} is not shown to be better than a trivial predictor."
-
-
-def _score(verdict: Verdict, configuration: str) -> str:
-    """What a configuration reached on images that its networks had not seen, in a sentence with its interval."""
-    row, metric = verdict.configuration(configuration), verdict.metric
-    own = row.metrics.get(metric.name)
-    if own is None or own.estimate is None:
-        return f"{row.name}: not scored"
-    reached = (
-        f"{in_text(metric.title)} {with_interval(own, verdict.confidence)} on the test images of the study"
-    )
-    return f"{row.name}: {reached}, each fold's network by itself; their mean was not judged"

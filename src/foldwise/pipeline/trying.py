@@ -8,7 +8,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,15 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from foldwise.errors import DataError, FoldwiseError, RunError, SpecError
+from foldwise.errors import DataError, FoldwiseError, SpecError
+from foldwise.learning.checkpoints.winner import decoded_images
 from foldwise.learning.export.weights_licence import weights_licence
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.exporting import ExportOptions, card_facts
 from foldwise.pipeline.hand_over import own_code_of, winner_of
 from foldwise.pipeline.model_card import model_card
 from foldwise.reporting.loopback import Handler, listening
-from foldwise.runs.folder import RunFolder, read_json
-from foldwise.sealed import Damaged
+from foldwise.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -83,7 +83,7 @@ def _made(winner: Path, folder: RunFolder | None, device: str, say: Callable[[st
         what = f"the model takes one file per channel ({', '.join(loaded.channels)}), and a page takes one file an image"
         raise SpecError(what, where=str(winner), cure="Use foldwise predict.")
     facts = card_facts(winner, folder, loaded, weights_licence(loaded.model.training), ExportOptions())
-    runtime, packed = TorchRuntime(loaded, picked), _cached(folder)
+    runtime, packed = TorchRuntime(loaded, picked), decoded_images(folder) if folder else None
     neighbours = None
     if packed is not None:
         say("training images are looked at, to find the nearest ones")
@@ -104,17 +104,6 @@ def _made(winner: Path, folder: RunFolder | None, device: str, say: Callable[[st
         **parts,
     )
     return Tried(runtime, html, neighbours, [row["name"] for row in facts.cases])
-
-
-def _cached(folder: RunFolder | None) -> Packed | None:
-    """The decoded images of a run; None where they are not in the cache any more."""
-    if folder is None:
-        return None
-    from foldwise.data.cache.packed import open_packed
-
-    with suppress(RunError, Damaged, KeyError):
-        return open_packed(str(read_json(folder.environment)["packed_digest"]))
-    return None
 
 
 class Tried:
@@ -152,15 +141,17 @@ class Tried:
 
     def _shown(self, prediction: ImagePrediction) -> dict[str, Any]:
         from foldwise.learning.export.page_html import as_png
+        from foldwise.learning.model_inputs import as_fed
         from foldwise.learning.prediction_files import warnings_of
 
         winner, image_CHW, p = self.runtime.winner, prediction.image_CHW, prediction.probabilities
+        novelty = winner.training_images.novelty(as_fed(winner, image_CHW))
         height, width = image_CHW.shape[1:]
         shown: dict[str, Any] = {
             "width": width,
             "height": height,
             "picture": as_png(image_CHW, PICTURE_PX),
-            "warnings": warnings_of(winner, p, image_CHW.shape[1:]),
+            "warnings": [*warnings_of(winner, p, image_CHW.shape[1:]), *novelty.warning],
             **self._near(image_CHW),
         }
         if winner.model.task.endswith("segmentation"):

@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from foldwise.data.batches.normalize import Normalization
+from foldwise.data.novelty import NONE, TrainingImages
 from foldwise.errors import RunError
 from foldwise.foreign import checked_file
-from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD
+from foldwise.learning.checkpoints.winner import MODEL, SCHEMA, THRESHOLD, training_images
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape, Network
 from foldwise.runs.items import is_of_features
@@ -243,6 +244,7 @@ class Winner:
         sizes_px, pixel_um: least and greatest (height, width) of its files, and those of a pixel; None where not recorded.
         decoding: how its files were decoded, where its study stated that.
         score: what it reached, and on what, in a sentence; None where not recorded.
+        training_images: to compare new ones with; none where not recorded.
     """
 
     members: tuple[Member, ...]
@@ -254,6 +256,7 @@ class Winner:
     decoding: Decoding = AS_SHOWN
     score: str | None = None
     pixel_um: tuple[float, float] | None = None
+    training_images: TrainingImages = NONE
 
     @property
     def model(self) -> SavedModel:
@@ -278,11 +281,7 @@ class Winner:
 
 
 def load_winner(folder: Path, device: torch.device) -> Winner:
-    """The winner in `folder`, ready to be asked.
-
-    Raises:
-        RunError: the folder holds no winner, or its files do not fit together.
-    """
+    """The winner in `folder`, ready to be asked; RunError where there is none, or its files do not fit together."""
     path = folder / MODEL
     if not path.is_file():
         raise RunError(f"{folder} holds no winner", cure="Finish the run, then: foldwise report RUN")
@@ -304,6 +303,7 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
             Decoding.model_validate(record.get("decoding") or {}),
             record.get("score"),
             pixel and (float(pixel[0]), float(pixel[1])),
+            training_images(folder),
         )
 
 

@@ -9,15 +9,22 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from foldwise.errors import RunError, need
+import numpy as np
+
+from foldwise.data.cache.packed import Packed, open_packed
+from foldwise.data.folds.splits import read_splits
+from foldwise.data.novelty import MAX_IMAGES, NONE, VERSION, TrainingImages, numbers_of
+from foldwise.errors import FoldwiseError, RunError, need
 from foldwise.foreign import checked_id
-from foldwise.sealed import CURES, read_json, read_record, seal, verified
+from foldwise.sealed import CURES, read_json, read_record, read_table, seal, verified
+from foldwise.sealed_arrays import read_arrays
 from foldwise.storage import folder_replaced
 from foldwise.study.imports import find, own_file
 from foldwise.study.own_code import CODE, content_of
@@ -28,6 +35,9 @@ if TYPE_CHECKING:  # only a type here
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 GRAPH = "onnx"  # a folder in that of the winner: its networks as one graph, once somebody has asked for it
 SCHEMA = 1
+TRAINING_IMAGES = (
+    "training_images.npz"  # in that of the winner: their numbers, with which new images are compared
+)
 THRESHOLD = 0.5  # of each of several labels, where the verdict says none
 SCALARS = {"train_loss": "loss/training", "val_loss": "loss/validation", "lr": "learning rate"}
 LONGEST_NAME = 80  # of a folder of event files
@@ -70,6 +80,7 @@ class Seen:
         decoding: what the study states of what files say of their own pixels; empty where it states nothing.
         code: module -> file of own code that the networks are built by.
         pixel_um: height and width of a pixel; None where nothing states it, or files differ.
+        numbers: arrays by which new images are compared with those of the training; empty where they are not known.
     """
 
     channels: Sequence[str] = ()
@@ -77,6 +88,7 @@ class Seen:
     decoding: Mapping[str, str | None] = field(default_factory=dict)
     code: Mapping[str, Path] = field(default_factory=dict)
     pixel_um: tuple[float, float] | None = None
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(), seen: Seen = Seen()) -> Path:
@@ -99,7 +111,11 @@ def make_winner(done: list[Path], out: Path, *, decision: Decision = Decision(),
         )
     with folder_replaced(out) as scratch:
         members = [_copy(folder, number, scratch) for number, folder in enumerate(fits)]
-        stated = asdict(decision) | asdict(seen) | {"code": _copy_code(seen.code, scratch / CODE)}
+        stated = asdict(decision) | asdict(replace(seen, numbers={}))
+        stated |= {"code": _copy_code(seen.code, scratch / CODE)}
+        del stated["numbers"]
+        if seen.numbers:
+            np.savez(scratch / TRAINING_IMAGES, **seen.numbers)  # type: ignore[arg-type]
         record = {"schema": SCHEMA, **stated, "members": members}
         seal(scratch / MODEL, record, [path for path in scratch.iterdir() if path.is_file()])
         if (out / GRAPH).is_dir() and digest_of_networks(out) == digest_of_networks(scratch):
@@ -138,6 +154,55 @@ def copied_code(folder: Path) -> Path | None:
             what = f"the own code that came with the model would take the place of the module {name!r}"
             raise RunError(what, where=str(code), cure="Rename the module, and train the model again.")
     return code
+
+
+def decoded_images(folder: RunFolder) -> Packed | None:
+    """The images of a run; None where they are not in the cache any more."""
+    with suppress(RunError, KeyError):
+        return open_packed(str(read_json(folder.environment)["packed_digest"]))
+    return None
+
+
+def numbers_of_training(
+    folder: RunFolder, before: Sequence[Path], fold: int | None = None
+) -> dict[str, np.ndarray]:
+    """By what new images are compared with those that a configuration, or its network of one fold, was trained on.
+
+    Of many images as many as `MAX_IMAGES`, evenly drawn. Empty where the images are not in the cache.
+
+    Args:
+        before: folders of winners; what one of them has of the same images is not made again.
+        fold: of the first repeat, from 0; all by default.
+    """
+    splits = [
+        split for split in read_splits(folder.splits) if split.repeat == 0 and fold in (None, split.fold)
+    ]
+    cases = np.unique(np.concatenate([part for split in splits for part in (split.train, split.validation)]))
+    cases = np.sort(np.random.default_rng(0).permutation(cases)[:MAX_IMAGES])
+    packed = decoded_images(folder)
+    digest = packed.digest if packed else str(read_json(folder.environment).get("packed_digest"))
+    key = np.array(f"{VERSION}/{digest}")
+    for winner in before:
+        with suppress(FoldwiseError):
+            made = read_arrays(winner / TRAINING_IMAGES, ("key", "cases", "numbers", "groups"))
+            rows = np.searchsorted(made["cases"], cases).clip(max=len(made["cases"]) - 1)
+            if made["key"] == key and (made["cases"][rows] == cases).all():
+                return made | {name: made[name][rows] for name in ("cases", "numbers", "groups")}
+    if packed is None:
+        return {}
+    names = [row["group"] or f"\0{index}" for index, row in enumerate(read_table(folder.cases))]
+    groups = np.unique(names, return_inverse=True)[1][cases]
+    numbers = np.array([numbers_of(packed.image(int(case))) for case in cases])
+    return {"key": key, "cases": cases, "numbers": numbers, "groups": groups}
+
+
+def training_images(folder: Path) -> TrainingImages:
+    """Those of the winner in `folder`, to compare new ones with; none where they were not there when it was laid out."""
+    path = folder / TRAINING_IMAGES
+    if not path.is_file():
+        return NONE
+    arrays = read_arrays(path, ("numbers", "groups"))
+    return TrainingImages(arrays["numbers"], arrays["groups"])
 
 
 def digest_of_networks(folder: Path) -> str | None:
