@@ -1,6 +1,8 @@
 """A run put to use: any configuration and fold of it predicts, files and arrays alike, each with what it reached."""
 
 import csv
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -9,6 +11,7 @@ import tifffile
 from PIL import Image
 
 import foldwise
+from foldwise.data.folds.splits import read_splits
 from foldwise.errors import DataError, SpecError
 from foldwise.interface import cli
 
@@ -112,7 +115,9 @@ def test_each_says_what_it_reached(run):
         assert "fold 1 alone" in alone
         assert "95 % interval" in alone or "no interval: " in alone
         assert "of its fold; this holds for these trained weights" in alone
-        assert float(alone.split(" (95 %")[0].split(" (no ")[0].split()[-1]) == pytest.approx(reached, abs=0.006)
+        assert float(alone.split(" (95 %")[0].split(" (no ")[0].split()[-1]) == pytest.approx(
+            reached, abs=0.006
+        )
 
 
 def test_what_there_is_not_is_refused(run, images):
@@ -173,3 +178,93 @@ def test_files_of_probabilities_are_what_arrays_give(run, images, tmp_path, monk
     for row, given in zip(rows(tmp_path / "out"), run.load()(arrays), strict=True):
         stored = tifffile.imread(tmp_path / "out" / row["probabilities"])
         np.testing.assert_allclose(stored / 65535, given.probabilities, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A run of images of one kind, each a group of its own, and new ones of that kind."""
+    root = tmp_path_factory.mktemp("many")
+    rng = np.random.default_rng(0)
+    for folder, number in (("images", 48), ("new", 12)):
+        for k in range(number):
+            values = 60 + 12 * rng.normal(size=(32, 32)) + rng.uniform(-5, 5)
+            values[8:20, 8:20] += 110 if k % 2 else 60
+            path = root / folder / ("bright" if k % 2 else "dim") / f"{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).save(path)
+    study = STUDY | {"study": "many", "data": {"path": str(root / "images")}}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("FOLDWISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        done = foldwise.run(study, out=root / "run", launcher="inline", device="cpu", quiet=True)
+    return done, root / "new"
+
+
+def negatives(folder, out):
+    for path in folder.rglob("*.png"):
+        to = out / path.relative_to(folder)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            Image.fromarray(255 - np.asarray(image)).save(to)
+    return out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of a model that has learned nothing
+def test_images_unlike_the_training_are_named_with_the_reason(many, tmp_path):
+    run, new = many
+    out = foldwise.predict(run.folder.root, new, out=tmp_path / "like")
+    assert all(float(row["unlike_training_p"]) > 1 / 49 for row in rows(out))
+    assert not any("unlike" in row["warning"] for row in rows(out))
+    negative = negatives(new, tmp_path / "negative")
+    with pytest.warns(
+        UserWarning, match="12 of 12 images are unlike the training images: bright/11.png.*negative"
+    ):
+        out = foldwise.predict(run.folder.root, negative, out=tmp_path / "unlike")
+    for row in rows(out):
+        assert float(row["unlike_training_p"]) == pytest.approx(1 / 49, abs=1e-4)
+        assert "unlike the training images: its negative would be like them" in row["warning"]
+    again = (out / "predictions.csv").read_text()
+    (out / "predictions.csv").unlink()
+    with pytest.warns(UserWarning, match="12 of 12 images are unlike"):
+        foldwise.predict(run.folder.root, negative, out=out)
+    assert (out / "predictions.csv").read_text() == again
+    with Image.open(negative / "dim" / "0.png") as image:
+        given = foldwise.load(run)(np.asarray(image))
+    assert given.unlike_training_p == pytest.approx(1 / 49)
+    assert "its negative" in given.warnings[-1]
+
+
+def test_an_evaluation_names_them_too(many, tmp_path):
+    run, new = many
+    evaluated = run.evaluate(negatives(new, tmp_path / "negative"), out=tmp_path / "out")
+    assert any("12 of 12 images are unlike the training images" in note for note in evaluated.notes)
+    assert "12 of 12 images are unlike the training images" in evaluated.page.read_text(encoding="utf-8")
+    with (evaluated.folder / "images.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert all("its negative" in row["warning"] and float(row["unlike_training_p"]) < 0.05 for row in table)
+
+
+def test_one_fold_is_compared_with_what_it_was_trained_on(many):
+    run, _ = many
+    foldwise.load(run, fold=1)
+    [laid_out] = run.folder.models.glob("*-fold-1")
+    [test] = [split.test for split in read_splits(run.folder.splits) if (split.repeat, split.fold) == (0, 0)]
+    with (
+        np.load(laid_out / "training_images.npz") as own,
+        np.load(run.folder.winner / "training_images.npz") as all_of,
+    ):
+        assert sorted([*own["cases"], *test]) == all_of["cases"].tolist() == list(range(48))
+        rows_of = np.searchsorted(all_of["cases"], own["cases"])
+        np.testing.assert_array_equal(own["numbers"], all_of["numbers"][rows_of])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of a model that has learned nothing
+def test_a_model_without_its_training_images_says_nothing_of_it(many, tmp_path, monkeypatch):
+    run, new = many
+    monkeypatch.setenv("FOLDWISE_CACHE", str(tmp_path / "empty"))
+    model = shutil.copytree(run.folder.winner, tmp_path / "model")
+    record = json.loads((model / "model.json").read_text())
+    (model / "training_images.npz").unlink()
+    record = {key: value for key, value in record.items() if key != "files"}
+    (model / "model.json").write_text(json.dumps(record))
+    out = foldwise.predict(model, new, out=tmp_path / "out")
+    assert {row["unlike_training_p"] for row in rows(out)} == {""}

@@ -171,17 +171,19 @@ class TrainingImages:
             return Novelty(None, False)
         novelty = self.novelty_of(numbers_of(image_CHW))
         if novelty.is_unlike and image_CHW.shape[1] * image_CHW.shape[2] <= FULL_PX:
-            likely = [(self._p(numbers_of(other))[0], words) for words, other in _changed(image_CHW)]
-            best, words = max(likely, default=(0.0, ""))
+            tried = [
+                (self._p(self._apart(numbers_of(other)))[0], words) for words, other in _changed(image_CHW)
+            ]
+            best, words = max(tried, default=(0.0, ""))
             if best >= LIKE:
-                return Novelty(novelty.p, True, words)
+                return Novelty(novelty.p, True, f"{words} would be like them")
         return novelty
 
     def novelty_of(self, numbers: Floats) -> Novelty:
         """Of the numbers of an image."""
         if self.num_groups < MIN_GROUPS:
             return Novelty(None, False)
-        p, tail = self._p(numbers)
+        p, tail = self._p(self._apart(numbers))
         # Of few groups the rank says little: the most unlike of 21 images is so by chance once in 21. So it must be beyond
         # what distances of such a spread are as well, by a t of their logarithms. False alarms are never more than 1 / 21.
         few = self.num_groups < ENOUGH
@@ -234,10 +236,13 @@ class TrainingImages:
         _, group, sizes = np.unique(self.groups_N, return_inverse=True, return_counts=True)
         return distances, 1 / sizes[group]
 
-    def _p(self, numbers: Floats) -> tuple[float, float]:
-        """The share of usual distances that are as large, the image itself among them; and the same by a t of their logarithms."""
+    def _apart(self, numbers: Floats) -> float:
+        """The distance of an image to the training images."""
+        return _distance(self._scaled(self.numbers_NF), self._scaled(numbers))
+
+    def _p(self, own: float) -> tuple[float, float]:
+        """The share of usual distances that are as large, the image's among them; and the same by a t of their logarithms."""
         distances, weights = self._usual
-        own = _distance(self._scaled(self.numbers_NF), self._scaled(numbers))
         groups = self.num_groups
         p = (1 + float(weights[distances >= own].sum())) / (groups + 1)
         logs = np.log(distances + 1e-9)
@@ -280,24 +285,26 @@ def _word(number: int, *, more: bool, total: int) -> str:
 
 
 def _changed(image_CHW: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """What an image would be without one usual mistake, and the mistake in words; (C, H, W) of the same type."""
+    """What an image would be without one usual mistake, (C, H, W) of the same type; and that image in words."""
     low, high = image_CHW.min(), image_CHW.max()
     if low == high:
         return
-    yield "its negative would be like them", (high - image_CHW + low).astype(image_CHW.dtype)
     whole = image_CHW.dtype.kind == "u"
+    full = np.iinfo(image_CHW.dtype).max if whole else high
+    for top in dict.fromkeys((int(full), int(high) + int(low)) if whole else (high + low,)):
+        yield (
+            "its negative",
+            np.clip(top - image_CHW.astype(np.float64), 0 if whole else low, full).astype(image_CHW.dtype),
+        )
     for factor in (16, 256, 1 / 16, 1 / 256):
         values = image_CHW * np.float64(factor)
-        values = np.clip(values, 0, np.iinfo(image_CHW.dtype).max) if whole else values
-        times = f"{factor:g} times as bright" if factor > 1 else f"divided by {1 / factor:g}"
-        yield f"{times}, it would be like them (another bit depth?)", values.astype(image_CHW.dtype)
+        times = f"{factor:g} times brighter" if factor > 1 else f"{1 / factor:g} times darker"
+        clipped = np.clip(values, 0, full) if whole else values
+        yield f"it is of another bit depth: {times} it", clipped.astype(image_CHW.dtype)
     height, width = image_CHW.shape[1:]
     for factor in (2, 4, 1 / 2, 1 / 4):
         size = round(height / factor), round(width / factor)
         if min(size) >= 2**4 and size[0] * size[1] <= 4 * FULL_PX:
-            times = f"{factor:g} times larger" if factor > 1 else f"{1 / factor:g} times smaller"
-            yield (
-                f"what it shows is {times} than in training (another magnification?)",
-                resize_image(image_CHW, size),
-            )
-    yield "turned by 90°, it would be like them", np.rot90(image_CHW, axes=(1, 2))
+            times = f"{factor:g} times smaller" if factor > 1 else f"{1 / factor:g} times larger"
+            yield f"it is of another magnification: {times} it", resize_image(image_CHW, size)
+    yield "turned by 90° it", np.rot90(image_CHW, axes=(1, 2))
