@@ -62,7 +62,7 @@ CHANGES = {
 NAMED = {
     "its negative would be": ("its negative would be like them",),
     "darker": ("darker", "contrast"),
-    "no training image": ("contrast",),
+    "no training image": ("all its pixels are alike",),
     "blurred": ("blurred",),
     "colour": ("red", "green", "blue"),
 }
@@ -89,7 +89,7 @@ def test_another_bit_depth_is_named():
     for change, words in ((lambda x: x // 16, "brighter"), (lambda x: x * 16, "darker")):
         judged = [like.novelty(change(deep())) for _ in range(6)]
         assert all(each.is_unlike for each in judged)
-        named = f"it is of another bit depth: 16 times {words} it would be like them"
+        named = f"16 times {words} it would be like them (another bit depth or exposure?)"
         assert sum(each.why == named for each in judged) >= 4
 
 

@@ -216,7 +216,7 @@ def test_images_unlike_the_training_are_named_with_the_reason(many, tmp_path):
     assert not any("unlike" in row["warning"] for row in rows(out))
     negative = negatives(new, tmp_path / "negative")
     with pytest.warns(
-        UserWarning, match="12 of 12 images are unlike the training images: bright/11.png.*negative"
+        UserWarning, match="12 of 12 images are unlike the training images: bright/1.png.*negative"
     ):
         out = foldwise.predict(run.folder.root, negative, out=tmp_path / "unlike")
     for row in rows(out):

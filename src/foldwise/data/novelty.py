@@ -170,13 +170,15 @@ class TrainingImages:
         if self.num_groups < MIN_GROUPS:
             return Novelty(None, False)
         novelty = self.novelty_of(numbers_of(image_CHW))
+        if novelty.is_unlike and image_CHW.min() == image_CHW.max():
+            return Novelty(novelty.p, True, "all its pixels are alike")
         if novelty.is_unlike and image_CHW.shape[1] * image_CHW.shape[2] <= FULL_PX:
             tried = [
                 (self._p(self._apart(numbers_of(other)))[0], words) for words, other in _changed(image_CHW)
             ]
             best, words = max(tried, default=(0.0, ""))
             if best >= LIKE:
-                return Novelty(novelty.p, True, f"{words} would be like them")
+                return Novelty(novelty.p, True, words)
         return novelty
 
     def novelty_of(self, numbers: Floats) -> Novelty:
@@ -189,6 +191,12 @@ class TrainingImages:
         few = self.num_groups < ENOUGH
         is_unlike = p <= max(LEVEL, 1 / (self.num_groups + 1)) and (not few or tail <= LEVEL)
         return Novelty(p, bool(is_unlike), self._words(numbers) if is_unlike else "")
+
+    def novelty_of_parts(self, shape_CHW: tuple[int, ...], read: Read) -> Novelty:
+        """Of an image that is too large for memory."""
+        if self.num_groups < MIN_GROUPS:
+            return Novelty(None, False)
+        return self.novelty_of(numbers_of_parts(shape_CHW, read))
 
     def sentence(self, warnings: Mapping[str, Sequence[str]]) -> list[str]:
         """Which images, by name, are unlike those of the training by their warnings, and why; none where all are like them."""
@@ -287,24 +295,26 @@ def _word(number: int, *, more: bool, total: int) -> str:
 def _changed(image_CHW: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """What an image would be without one usual mistake, (C, H, W) of the same type; and that image in words."""
     low, high = image_CHW.min(), image_CHW.max()
-    if low == high:
-        return
     whole = image_CHW.dtype.kind == "u"
     full = np.iinfo(image_CHW.dtype).max if whole else high
     for top in dict.fromkeys((int(full), int(high) + int(low)) if whole else (high + low,)):
         yield (
-            "its negative",
+            "its negative would be like them",
             np.clip(top - image_CHW.astype(np.float64), 0 if whole else low, full).astype(image_CHW.dtype),
         )
     for factor in (16, 256, 1 / 16, 1 / 256):
         values = image_CHW * np.float64(factor)
         times = f"{factor:g} times brighter" if factor > 1 else f"{1 / factor:g} times darker"
         clipped = np.clip(values, 0, full) if whole else values
-        yield f"it is of another bit depth: {times} it", clipped.astype(image_CHW.dtype)
+        yield (
+            f"{times} it would be like them (another bit depth or exposure?)",
+            clipped.astype(image_CHW.dtype),
+        )
     height, width = image_CHW.shape[1:]
     for factor in (2, 4, 1 / 2, 1 / 4):
         size = round(height / factor), round(width / factor)
         if min(size) >= 2**4 and size[0] * size[1] <= 4 * FULL_PX:
             times = f"{factor:g} times smaller" if factor > 1 else f"{1 / factor:g} times larger"
-            yield f"it is of another magnification: {times} it", resize_image(image_CHW, size)
-    yield "turned by 90° it", np.rot90(image_CHW, axes=(1, 2))
+            why = "another magnification, or noise?" if factor > 1 else "another magnification?"
+            yield f"{times} it would be like them ({why})", resize_image(image_CHW, size)
+    yield "turned by 90° it would be like them", np.rot90(image_CHW, axes=(1, 2))

@@ -17,7 +17,7 @@ from PIL import Image
 from foldwise.data.batches.normalize import SMALLEST_STD, WHITE, Normalization
 from foldwise.data.formats.pixels import PixelUm, Step
 from foldwise.data.formats.windows import BAND_PX, Windows, large_image, stride_of
-from foldwise.data.novelty import Novelty, numbers_of_parts
+from foldwise.data.novelty import Novelty
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner
@@ -131,8 +131,8 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
         Image.fromarray(counted.picture()).save(scratch, "PNG")
     height, width = image.size_hw
     shares = tuple((counted.pixels / counted.pixels.sum()).tolist())
-    numbers = numbers_of_parts((winner.model.num_channels, height, width), image.window)
-    novelty = winner.training_images.novelty_of(numbers)
+    shape_CHW = winner.model.num_channels, height, width
+    novelty = winner.training_images.novelty_of_parts(shape_CHW, image.window)
     return Drawn(counted.sure / (height * width), shares, tuple(image.steps), novelty)
 
 
