@@ -155,9 +155,8 @@ def test_what_is_left_open_is_said_once_and_a_test_part_is_called_one(said, tmp_
     assert "on the test part, 5 times" in " ".join(out.split())
 
 
-def test_a_cure_hangs_below_its_question(monkeypatch, capsys):
-    question = Question("folder: two things\n  → " + "State one of them. " * 90, "", ("a.b=c",), "error")
+def test_a_cure_is_a_line_of_its_own_below_its_question(monkeypatch, capsys):
+    question = Question("folder: two things\n  → State one of them.", "", ("a.b=c",), "error")
     assert asked(monkeypatch, ["c"], question) == "a.b=c"
     lines = capsys.readouterr().out.splitlines()
-    cure = next(k for k, line in enumerate(lines) if line.startswith("  → State"))
-    assert lines[cure + 1].startswith("    ")
+    assert lines[1:4] == ["? folder: two things", "  → State one of them.", "  1  a.b: c"]
