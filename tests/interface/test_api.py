@@ -371,6 +371,28 @@ def test_predictions_from_python_warn_as_the_command_does(run, tmp_path):
     assert any("less certain than 2 to 1" in str(each.message) for each in warned)
 
 
+def test_what_comes_back_is_shown_in_a_few_lines(run, tmp_path):
+    """A notebook shows what a cell ends with, and none of these is to fill it."""
+    name = run.verdict.configurations[0].name
+    make("gels", tmp_path / "elsewhere", images=12, size=32, difficulty=0.3, seed=5)
+    shown = {
+        "check": foldwise.check(STUDY),
+        "verdict": run.verdict,
+        "run": run,
+        "judged": foldwise.judge(scores(), configuration="model", case="image", score="dice"),
+        "claims": foldwise.claims(run, f"{name} is the best."),
+        "model": run.load(),
+        "exported": run.export(tmp_path / "export", formats=["torchscript"]),
+        "evaluated": run.evaluate(tmp_path / "elsewhere", tmp_path / "evaluated"),
+    }
+    for what, value in shown.items():
+        assert len(repr(value)) < 4000, what
+        assert len(repr(value).splitlines()) < 30, what
+    assert "4 fits" in repr(shown["check"])
+    assert repr(shown["claims"]).endswith(f": {name} is the best.")
+    assert run.verdict.answer.sentence in repr(run.verdict)
+
+
 def test_a_run_stands_for_its_folder(run):
     assert foldwise.report(run).verdict == run.verdict
     assert foldwise.open(run) == run

@@ -97,6 +97,9 @@ class Displayed:
 
         return {Path(name).stem: text for name, text in figures_of(self._data()) if name.endswith(".svg")}
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         answer = self.verdict.answer
         return answer.sentence if answer else NO_ANSWER

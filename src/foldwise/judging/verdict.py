@@ -234,6 +234,11 @@ class Verdict(VerdictPart):
         """The configuration of this id; KeyError where there is none."""
         return {configuration.id: configuration for configuration in self.configurations}[id]
 
+    def __repr__(self) -> str:
+        """Its answer; all of it is a page of numbers, which `dump` has."""
+        answer = self.answer.sentence if self.answer else "no answer yet"
+        return f"Verdict({self.study or 'scores'!r}: {answer})"
+
     def dump(self) -> dict[str, Any]:
         """The verdict as verdict.json has it."""
         return {"schema": SCHEMA} | self.model_dump(mode="json")

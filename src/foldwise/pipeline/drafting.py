@@ -76,7 +76,7 @@ def first(question: Question) -> str | None:
     return next(iter(question.choices), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Draft:
     """A study that was drafted.
 
@@ -93,7 +93,7 @@ class Draft:
     answers: tuple[str, ...]
     left_open: tuple[Question, ...]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         stated = [f"stated: {answer.replace('=', ': ', 1)}" for answer in self.answers]
         open_ = [f"left open: {question.what} {question.cure}".strip() for question in self.left_open]
         names = ", ".join(row.name for row in self.prepared.configurations)

@@ -47,7 +47,7 @@ MEASURE = "probability of the true class"
 UNCHECKED = "The images of the study are not here, so nobody has looked whether some of these pictures were trained on."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What a configuration scores on labelled images elsewhere.
 
@@ -68,7 +68,7 @@ class Evaluation:
         """The page."""
         return self.folder / PAGE
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join((self.section.sentence, *self.notes))
 
 

@@ -61,7 +61,7 @@ class ExportOptions:
     examples: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Export:
     """What an export gave: the files with their proofs, formats that were left out and why, and what to know of the model."""
 
@@ -91,7 +91,7 @@ class Export:
             yield "try-it.html shows images of the study to whoever gets it, as its examples."
         yield f"export: {self.folder} (read {CARD} before you pass it on)"
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join((*self.refused, *self.warnings, *self.sentences()))
 
 

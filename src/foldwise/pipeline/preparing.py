@@ -23,6 +23,7 @@ from foldwise.errors import DataError, MissingExtra, SpecError
 from foldwise.pipeline.record import machine_record
 from foldwise.runs.encoder_passes import ImageSizes
 from foldwise.runs.folder import RunFolder, write_json, written_whole
+from foldwise.runs.items import count_kinds
 from foldwise.runs.leases import clean_up
 from foldwise.runs.plan import Plan
 from foldwise.runs.planning import make_plan
@@ -40,7 +41,7 @@ from foldwise.study.trusted_code import trusting
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """Everything that is known before any training.
 
@@ -59,6 +60,12 @@ class Prepared:
     configurations: tuple[Configuration, ...]
     plan: Plan
     external: ExternalSet | None = None
+
+    def __repr__(self) -> str:
+        names = ", ".join(row.name for row in self.configurations)
+        checked = f"{self.study.study}: {names}; {count_kinds(self.plan.items)}"
+        findings = [f"{each.severity}: {each.message}" for each in self.audit.findings]
+        return "\n".join([*self.dataset.statements, *findings, checked])
 
     @property
     def tried(self) -> tuple[Configuration, ...]:

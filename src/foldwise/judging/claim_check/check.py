@@ -51,13 +51,17 @@ class CheckedSentence:
     checks: tuple[Check, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checked:
     """All findings of a text, in its order; the rest of its sentences claims nothing. `table.limit` is of all that is true."""
 
     table: ScoreTable
     num_sentences: int
     findings: tuple[CheckedSentence, ...]
+
+    def __repr__(self) -> str:
+        found = [f"{finding.verdict}: {finding.sentence}" for finding in self.findings]
+        return "\n".join(found) or f"{self.num_sentences} sentences claim nothing"
 
     def count(self, verdict: Answer) -> int:
         """How many sentences have this answer."""
