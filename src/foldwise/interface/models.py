@@ -63,7 +63,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
             an OME-TIFF with the classes as channels, or ``npy``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
         trust_code: whether own code that the folder names may be run.
-        progress: called with how many images are done, and of how many.
+        progress: called with how many images are done, a part of a large one as a fraction, and of how many.
 
     Raises:
         DataError: some images cannot be used, which is said when all others are predicted.

@@ -66,7 +66,7 @@ def _stated(data: DataSpec, sizes: dict[str, PixelUm]) -> list[Finding]:
         message = (
             f"Pixels are of different sizes: {_spread(sizes)}. The same thing is shown at different scales."
         )
-        cure = "Resample the images to one size; or leave it if the network is to know all of them. Where the files are wrong, state data.pixel_um."
+        cure = "Bring the images to one pixel size; or leave it if the network is to know all of them. Where the files are wrong, state data.pixel_um."
         return [Finding("pixel_sizes_differ", "warning", message, tuple(sizes), cure)]
     message = f"{_spread(sizes)}, and the study states no pixel size."
     height, width = (float(f"{side:.6g}") for side in common)
@@ -90,7 +90,7 @@ def _giving_away(dataset: Dataset, sizes: dict[str, PixelUm]) -> list[Finding]:
         for k in np.unique(class_N)[:4].tolist()
     ]
     message = f"The pixel size of a file alone tells the classes apart: {'; '.join(by_class)}."
-    cure = f"Resample the images to one size: networks see the scale of what is shown. Otherwise {ANOTHER_SOURCE}."
+    cure = f"Bring the images to one pixel size: networks see the scale of what is shown. Otherwise {ANOTHER_SOURCE}."
     return [Finding("pixel_size_gives_class_away", "warning", message, (), cure)]
 
 
