@@ -13,6 +13,7 @@ from ort_web_package import package_or_skip
 
 import foldwise
 from foldwise.data.folds.splits import cases_tested, read_splits
+from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface import cli
 from foldwise.learning.export import exporters, writing
@@ -63,7 +64,8 @@ def command(tmp_path, monkeypatch, capsys):
 
 
 def test_any_configuration_and_fold_leaves_with_its_own_score(run, command, tmp_path):
-    verdict = foldwise.open(run).verdict
+    verdict, pictures = foldwise.open(run).verdict, tmp_path / "new"
+    make("nuclei", pictures, images=3, size=32, difficulty=0.3, seed=9)
     other = next(row for row in verdict.configurations if row.id != verdict.answer.configuration)
     code, said, error = command("export", run, "--format", "onnx", "--configuration", other.name)
     assert code == 0, error
@@ -81,6 +83,12 @@ def test_any_configuration_and_fold_leaves_with_its_own_score(run, command, tmp_
     assert plain(foldwise.load(run, configuration=other.id, fold=2).score) in card
     proof = exported.exported[0].comparison
     assert proof.is_equal
+    alone = foldwise.export(
+        run / "models" / f"{other.id}-fold-2", tmp_path / "alone", formats="onnx", images=pictures / "images"
+    )
+    card = (alone.folder / "MODEL_CARD.md").read_text()
+    assert plain(foldwise.load(run, configuration=other.id, fold=2).score) in card
+    assert "whose answer is" not in card
     # The network of one fold has seen the test images of all others.
     splits = read_splits(RunFolder(run).splits)
     assert proof.images == len(cases_tested([each for each in splits if each.fold == 1])) < 12

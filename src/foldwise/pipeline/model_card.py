@@ -116,21 +116,22 @@ def _score(model: Mapping[str, Any], verdict: Verdict | None) -> Iterator[str]:
         return
     if answer is None:  # another one than the winner, or one fold of it
         yield f"**{plain(score)}.**"
-        yield ""
-        answer = verdict.answer.model_dump() if verdict is not None and verdict.answer else {"sentence": ""}
-        yield "This model was chosen by its name, and not by the study, whose answer is:"
-        yield ""
-    elif verdict is not None and verdict.answer is not None:
-        confidence = f"{100 * (1 - verdict.alpha):g} %"
-        title = in_text(verdict.metric.title)
-        reached = with_interval(verdict.answer, confidence)
-        yield f"**{plain(title[:1].upper() + title[1:])}: {plain(reached)}**, on test images that its networks did not see."
-        yield ""
-    yield plain(answer["sentence"])
+        if verdict is not None and verdict.answer is not None:
+            yield ""
+            yield "This model was chosen by its name, and not by the study, whose answer is:"
+            yield ""
+            yield plain(verdict.answer.sentence)
+    else:
+        if verdict is not None and verdict.answer is not None:
+            title, confidence = in_text(verdict.metric.title), f"{100 * (1 - verdict.alpha):g} %"
+            reached = f"{title[:1].upper()}{title[1:]}: {with_interval(verdict.answer, confidence)}"
+            yield f"**{plain(reached)}**, on test images that its networks did not see."
+            yield ""
+        yield plain(answer["sentence"])
     if verdict is None:
         return
     yield ""
-    if verdict.external is not None:
+    if verdict.external is not None and answer is not None:  # of the winner
         yield f"On an external set: {plain(verdict.external.sentence)}"
     else:
         yield "It was not tested on images of another source: on such it may do worse than the interval says."
