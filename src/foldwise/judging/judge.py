@@ -15,7 +15,7 @@ from typing import Any
 
 from foldwise.judging.answer import answer_of, run_sentence, state_of
 from foldwise.judging.curves import write_curves
-from foldwise.judging.judgement import Judgement, judge_rows, terms_of, with_trivial
+from foldwise.judging.judgement import Judgement, judge_rows, with_trivial
 from foldwise.judging.race import Looks, race_section, spent_by
 from foldwise.judging.scores.baselines import baselines_of
 from foldwise.judging.scores.curve_scores import curves_of
@@ -33,7 +33,7 @@ from foldwise.judging.sections.boundary import boundary_section, with_boundaries
 from foldwise.judging.sections.calibration import calibration_section
 from foldwise.judging.sections.configurations import configuration_results, trivial_baseline
 from foldwise.judging.sections.cost_fronts import batched_times, cost_fronts, cost_sentences
-from foldwise.judging.sections.external_set import external_section, fold_sentence
+from foldwise.judging.sections.external_set import external_section
 from foldwise.judging.sections.factor_effects import factors_section
 from foldwise.judging.sections.robustness import robustness_section
 from foldwise.judging.sections.search import search_edge, search_section, search_short
@@ -223,15 +223,6 @@ def judged_elsewhere(folder: RunFolder, laid_out: Path, configuration: str) -> E
     """What a configuration scores on labelled images elsewhere, laid out as the external set of a study is."""
     study, rows = folder.load_study(), read_rows(folder)
     return external_section(laid_out, rows, _judgement(study, rows), configuration)
-
-
-def judged_fold(folder: RunFolder, configuration: str, fold: int) -> str:
-    """What the network of one fold, from 0, of the first repeat reached on its test images, in a sentence."""
-    study = folder.load_study()
-    rows = with_boundaries(study, read_rows(folder), folder)
-    done = rows.done(configuration, rows.repeats[0])
-    # Who predicts with a fold has its network, so it is done.
-    return fold_sentence(rows, terms_of(study, rows), next(fit for fit in done if fit.fold == fold))
 
 
 def _judgement(study: Study, rows: Rows) -> Judgement:

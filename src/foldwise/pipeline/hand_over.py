@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from foldwise.errors import RunError, SpecError, unknown
 from foldwise.foreign import checked_id, refuse_strange
-from foldwise.judging.judge import judged_fold
 from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.sections.external_set import judged_fold
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.verdict import Answer, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldwise.text import size
-
 
 @dataclass(frozen=True)
 class NamedWeights:
@@ -55,7 +53,7 @@ def weights_sentence(model: str, weights: str) -> str:
         )
         return f"learned from ImageNet, as {library} publishes them for {model} (licence: see the model card of an export)"
     path = Path(weights)
-    about = f"{size(path.stat().st_size)}, " if path.is_file() else ""
+    about = f"{path.stat().st_size / 1e6:.1f} MB, " if path.is_file() else ""
     return f"the file {path.name} ({about}licence not known to foldwise)"
 
 

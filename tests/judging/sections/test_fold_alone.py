@@ -8,8 +8,8 @@ from judged import judge
 from statsmodels.stats.proportion import proportion_confint
 from tiny_run import CLASSES, Wanted, make_run
 
-from foldwise.judging.judge import judged_fold
 from foldwise.judging.scores.rows import read_rows
+from foldwise.judging.sections.external_set import judged_fold
 
 NUMBERS = re.compile(r"(\d\.\d+) \(95 % interval (\d\.\d+) to (\d\.\d+)\)")
 

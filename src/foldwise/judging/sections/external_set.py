@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.judging.judgement import Judgement, Terms
+from foldwise.judging.judgement import Judgement, Terms, terms_of
 from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import (
     CLASSIFICATION_KEYS,
     SEGMENTATION_KEYS,
     Rows,
+    read_rows,
     truth_of,
 )
 from foldwise.judging.scores.scoring import Scored, score, table_of
+from foldwise.judging.sections.boundary import with_boundaries
 from foldwise.judging.statistics.intervals import Spread, interval
 from foldwise.judging.statistics.run_moments import scale_of
 from foldwise.judging.statistics.run_variance import score_run_variance
@@ -28,7 +30,7 @@ from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.metrics.table import Metric
-from foldwise.runs.folder import read_json
+from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.paths import external_scores
 from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
@@ -75,7 +77,16 @@ def external_section(
     return section.model_copy(update={"sentence": _sentence(section, judgement)})
 
 
-def fold_sentence(rows: Rows, terms: Terms, fit: PlannedFit) -> str:
+def judged_fold(folder: RunFolder, configuration: str, fold: int) -> str:
+    """What the network of one fold, from 0, of the first repeat reached on its test images, in a sentence."""
+    study = folder.load_study()
+    rows = with_boundaries(study, read_rows(folder), folder)
+    done = rows.done(configuration, rows.repeats[0])
+    # Who predicts with a fold has its network, so it is done.
+    return _fold_sentence(rows, terms_of(study, rows), next(fit for fit in done if fit.fold == fold))
+
+
+def _fold_sentence(rows: Rows, terms: Terms, fit: PlannedFit) -> str:
     """What the network of one fold reached on its test images, with an interval for this trained network.
 
     The interval counts the images (or groups) drawn, as that of one model on an external set does: nothing of the test

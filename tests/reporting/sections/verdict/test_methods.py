@@ -35,7 +35,7 @@ def test_weights_are_named_with_size_source_and_licence(tmp_path):
     assert "as timm publishes them for timm:resnet18" in weights_sentence("timm:resnet18", "imagenet")
     assert "as segmentation-models-pytorch publishes" in weights_sentence("smp:unet/resnet18", "imagenet")
     assert weights_sentence("timm:resnet18", str(file)) == (
-        "the file mine.safetensors (2 MB, licence not known to foldwise)"
+        "the file mine.safetensors (2.0 MB, licence not known to foldwise)"
     )
     file.unlink()
     assert (
