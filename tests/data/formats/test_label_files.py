@@ -341,6 +341,17 @@ def test_a_part_without_labels_is_named(tmp_path):
         read_dataset(DataSpec(path=str(root)), base=root, split="folders")
 
 
+def test_parts_within_images_are_to_be_turned_around(tmp_path):
+    for part in ("train", "val"):
+        WRITERS["YOLO"](tmp_path / part, images(tmp_path / part / "images"))
+        for kind in ("images", "labels"):
+            (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / part / kind).rename(tmp_path / "set" / kind / part)
+    text = refused(tmp_path / "set")
+    assert "images/ holds the parts of a split (train, val)" in text
+    assert "images/train/ becomes train/images/" in text
+
+
 # ---- YOLO
 
 

@@ -15,6 +15,7 @@ from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import image_folders, stacks
 from foldwise.data.layouts.columns import reviewed, unused_columns
 from foldwise.data.layouts.files import (
+    PARTS,
     about_hidden,
     hidden_images,
     on_disk,
@@ -290,6 +291,12 @@ def _no_layout(listing: Listing) -> DataError:
     if folders := folders_of_images(root / images):
         problem = f"{images}/ holds folders of images ({some(folders)}), but no labels.csv or masks/ is there"
         cure = f"If they are the classes, point data.path at {images}/ itself."
+        if {name.casefold() for name in folders} <= PARTS.keys():
+            problem = f"{images}/ holds the parts of a split ({some(folders)}), where each part is to hold its {images}/"
+            cure = (
+                f"Turn them around: {images}/{folders[0]}/ becomes {folders[0]}/{images}/, and so on, the labels or masks alike"
+                f" ({folders[0]}/labels/); and state validate.split: folders."
+            )
         return DataError(problem, where=str(root), cure=cure)
     others = [name for name in subfolders(root) if name != images]
     choices = f" State data.masks: one of {', '.join(others)}." if others else ""
