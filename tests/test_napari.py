@@ -206,9 +206,8 @@ def test_classes_are_said():
 def test_what_stands_in_for_a_model_is_like_one():
     from foldwise.learning.on_arrays import Predicted
 
-    assert {"labels", "mask", "probabilities", "calibrated", "warnings"} == set(
-        Predicted.__dataclass_fields__
-    )
+    fields = {"labels", "mask", "probabilities", "calibrated", "warnings", "unlike_training_p"}
+    assert fields == set(Predicted.__dataclass_fields__)
     assert callable(foldwise.load)
 
 
