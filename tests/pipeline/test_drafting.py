@@ -8,7 +8,7 @@ from PIL import Image
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.networks import weights
 from foldwise.pipeline import contenders
-from foldwise.pipeline.drafting import _Drafting, draft, first, safest
+from foldwise.pipeline.drafting import Question, _Drafting, draft, first, safest
 from foldwise.pipeline.options import Silent
 from foldwise.study.reading import open_study
 
@@ -273,3 +273,9 @@ def test_a_folder_of_scores_alone_is_sent_to_judge(tmp_path, names):
     with pytest.raises(DataError, match=f"no images, but .*{names[0]}") as caught:
         drafted(tmp_path, tmp_path / "scores")
     assert "foldwise judge TABLE" in caught.value.cure
+
+
+@pytest.mark.parametrize("key", ["data.run_order=rows", "data.decoding.orientation=apply"])
+def test_nobody_is_taken_to_mean_that_pixels_are_turned(key):
+    assert first(Question("which?", "State it.", (key,), "error")) is None
+    assert first(Question("which?", "State it.", ("data.task=x",), "error")) == "data.task=x"

@@ -375,6 +375,20 @@ def test_a_rare_class_is_not_scored_and_does_not_stop():
     assert finding.cases == tuple(f"i{place:05d}.png" for place in range(16, 20))
 
 
+def test_fewer_folds_are_advised_for_the_classes_that_they_help():
+    labels = [place % 2 for place in range(14)] + [2] * 4 + [3] * 2
+    data = dataset(labels, classes=("a", "b", "some", "few"))
+    finding = said(audit(data, SmallPacked(images(20)), Validation()), "rare_class")
+    assert "(5): some (4 images), few (2 images)." in finding.message
+    assert finding.choices == ("validate.folds=4",)
+    assert finding.cure == (
+        "State validate.folds: 4 for some; and merge few with another class, leave it out, or add images."
+    )
+    finding = said(audit(data, SmallPacked(images(20)), Validation(folds=3)), "rare_class")
+    assert finding.choices == ()
+    assert finding.cure == "Merge it with another class, leave it out, or add images."
+
+
 def test_accuracy_that_misleads():
     finding = said(
         audit(dataset([0] * 90 + [1] * 10), SmallPacked(images(100)), Validation()), "accuracy_misleads"
