@@ -65,6 +65,25 @@ def test_a_first_check_needs_no_compiler_of_torch(study, tmp_path):
     checked(tmp_path, without="torch._dynamo")
 
 
+def test_own_code_that_compiles_has_all_of_the_compiler(study, tmp_path):
+    (tmp_path / "compiles_itself.py").write_text(
+        "import torch\n"
+        "@torch.compiler.disable\n"
+        "def marked(x): return x\n"
+        "def net(in_channels, num_classes):\n"
+        "    import torch._dynamo\n"
+        "    assert torch._dynamo.__file__ and torch._dynamo.is_compiling\n"
+        "    assert torch._dynamo.utils.__file__ and hasattr(marked, '_torchdynamo_disable')\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32 * 32 * in_channels, num_classes))\n"
+    )
+    study(models=("{resnet: {width: 4}}", "'compiles_itself:net'"))
+    code = "import sys; sys.path.insert(0, ''); from foldwise.interface.cli import main; main()"
+    command = [sys.executable, "-c", code, "check", "study.yaml"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "compiles_itself:net" in ended.stdout
+
+
 FROZEN = "freeze: encoder, augment: none"
 
 

@@ -6,7 +6,7 @@ So that a wrong name, option, file or device is found by `foldwise check`, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,8 +149,8 @@ def _tried(
         try:
             trial = earlier.read(row.training)
             if trial is None:
-                refuse_unimportable(own_names(row.training.model_dump(mode="json")), imported)
-                with without_compiler():
+                refuse_unimportable(own := own_names(row.training.model_dump(mode="json")), imported)
+                with nullcontext() if own else without_compiler():  # own code may compile
                     trial = _try(row.training, prepared, smallest)
                 earlier.keep(row.training, trial)
             costs[row.id] = trial.estimate
