@@ -14,6 +14,7 @@ import foldwise
 from foldwise.data.folds.splits import read_splits
 from foldwise.errors import DataError, SpecError
 from foldwise.interface import cli
+from foldwise.pipeline import trying
 
 STUDY = {
     "threads": 1,
@@ -233,11 +234,21 @@ def test_images_unlike_the_training_are_named_with_the_reason(many, tmp_path):
     assert "its negative" in given.warnings[-1]
 
 
+def test_the_app_says_so_of_an_image_that_is_dropped(many, tmp_path):
+    run, new = many
+    path = negatives(new, tmp_path) / "dim" / "0.png"
+    tried = trying._made(run.folder.winner, run.folder, "cpu", lambda _: None)
+    warnings = tried.predict(path.read_bytes(), path.name)["warnings"]
+    assert warnings[-1] == "unlike the training images: its negative would be like them"
+
+
 def test_an_evaluation_names_them_too(many, tmp_path):
     run, new = many
     evaluated = run.evaluate(negatives(new, tmp_path / "negative"), out=tmp_path / "out")
     assert any("12 of 12 images are unlike the training images" in note for note in evaluated.notes)
-    assert "12 of 12 images are unlike the training images" in evaluated.page.read_text(encoding="utf-8")
+    page = evaluated.page.read_text(encoding="utf-8")
+    assert "12 of 12 images are unlike the training images" in page
+    assert page.count("unlike the training images: its negative would be like them") >= 12
     with (evaluated.folder / "images.csv").open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert all("its negative" in row["warning"] and float(row["unlike_training_p"]) < 0.05 for row in table)

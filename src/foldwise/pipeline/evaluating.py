@@ -118,8 +118,10 @@ def evaluate(
         like, images_of = training_images(model), external.packed.image
         novelties = [like.novelty(images_of(index)) for index in range(len(each))]
         names = [case.name for case in external.dataset.cases]
-        notes += like.sentence({name: own.warning for name, own in zip(names, novelties, strict=True)})
-        worst = _drawn(model, external, each, device)
+        unlike = {name: own.warning for name, own in zip(names, novelties, strict=True)}
+        notes += like.sentence(unlike)
+        drawn = _drawn(model, external, each, device)
+        worst = [replace(image, warning="; ".join(unlike[image.name])) for image in drawn]
     measure = MEASURES.get(FAMILIES[external.dataset.task], MEASURE)
     write_evaluation(out / PAGE, section, read_verdict(folder.verdict), worst, measure=measure, notes=notes)
     _write_table(out / IMAGES, external.dataset, each, novelties)

@@ -27,6 +27,7 @@ class EvaluatedImage:
         truth, predicted: indices of classes; none of a segmentation.
         shares: of every class, its probability, or its share of the pixels.
         pictures: the image, and of a segmentation both outlines, each with its words.
+        warning: why the score may say nothing of the model; empty where there is nothing to say.
     """
 
     name: str
@@ -35,6 +36,7 @@ class EvaluatedImage:
     predicted: tuple[int, ...]
     shares: tuple[float, ...]
     pictures: tuple[tuple[Pixels, str], ...]
+    warning: str = ""
 
 
 def _shown(image: EvaluatedImage, classes: Sequence[str]) -> ShownCase:
@@ -85,7 +87,7 @@ def write_evaluation(
             legend=legend_of(classes) if segments else [],
             segments=segments,
             caution=None,
-            warnings=dict.fromkeys((image.name for image in worst), ""),
+            warnings={image.name: image.warning for image in worst},
         )
     )
     with written_whole(path) as scratch:
