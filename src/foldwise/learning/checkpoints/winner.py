@@ -179,15 +179,16 @@ def numbers_of_training(
     ]
     cases = np.unique(np.concatenate([part for split in splits for part in (split.train, split.validation)]))
     cases = np.sort(np.random.default_rng(0).permutation(cases)[:MAX_IMAGES])
-    packed = decoded_images(folder)
-    digest = packed.digest if packed else str(read_json(folder.environment).get("packed_digest"))
-    key = np.array(f"{VERSION}/{digest}")
+    if not folder.environment.is_file():
+        return {}
+    key = np.array(f"{VERSION}/{read_json(folder.environment).get('packed_digest')}")
     for winner in before:
         with suppress(FoldwiseError):
             made = read_arrays(winner / TRAINING_IMAGES, ("key", "cases", "numbers", "groups"))
             rows = np.searchsorted(made["cases"], cases).clip(max=len(made["cases"]) - 1)
             if made["key"] == key and (made["cases"][rows] == cases).all():
                 return made | {name: made[name][rows] for name in ("cases", "numbers", "groups")}
+    packed = decoded_images(folder)
     if packed is None:
         return {}
     names = [row["group"] or f"\0{index}" for index, row in enumerate(read_table(folder.cases))]
