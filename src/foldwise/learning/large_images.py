@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
@@ -20,13 +20,15 @@ from foldwise.data.formats.windows import BAND_PX, Windows, large_image, stride_
 from foldwise.data.novelty import Novelty
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError
-from foldwise.learning.checkpoints.saved import Winner
 from foldwise.learning.model_inputs import as_trained_on
 from foldwise.learning.networks.tiles import bands, least_side_px, need_of, num_tiles, step_of
 from foldwise.learning.probability_files import ProbabilityKind, rows_kept
 from foldwise.learning.runtimes import Flipped, TorchRuntime
 from foldwise.resources import usable
 from foldwise.storage import written_whole
+
+if TYPE_CHECKING:
+    from foldwise.learning.checkpoints.saved import Winner
 
 # The longest side of a tile that is asked about. Nets of few maps would get one of 6,000, which with its outputs took
 # 7.5 GB; those of 1 KB a pixel and more get what they get of an image that is predicted whole.

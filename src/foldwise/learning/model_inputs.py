@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,23 +11,11 @@ from foldwise.data.formats.pixels import Pixels, plane, resize_image
 from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.formats.steps import refuse_doubtful
 from foldwise.errors import DataError
-from foldwise.learning.checkpoints.saved import Winner
-from foldwise.learning.prediction_files import channel_places, images_to_predict
+
+if TYPE_CHECKING:
+    from foldwise.learning.checkpoints.saved import Winner
 
 CHANNELS = {1: "gray", 3: "rgb"}  # new files are brought to these; other counts must match as they are
-
-
-def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
-    """Up to `most` images of a folder, evenly from the first to the last, as they are fed to the networks (C, H, W).
-
-    Raises:
-        DataError: there is none, or one cannot be used.
-    """
-    places = channel_places(winner.channels, images, images_to_predict(images)[0])
-    root, names = images.parent if images.is_file() else images, list(places)
-    chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
-    read = (read_as_trained_on(root, places[names[index]], winner, names[index])[1] for index in chosen)
-    return [as_fed(winner, image_CHW) for image_CHW in read]
 
 
 def as_fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:

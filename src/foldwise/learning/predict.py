@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,8 +21,7 @@ from foldwise.data.formats.windows import large_image
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError, FoldwiseError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
-from foldwise.learning.checkpoints.winner import digest_of_networks
-from foldwise.learning.export.proof import Predictor
+from foldwise.learning.checkpoints.winner import digest_of_networks, settings_digest
 from foldwise.learning.large_images import large_among, write_large
 from foldwise.learning.model_inputs import as_fed, read_as_trained_on
 from foldwise.learning.prediction_files import (
@@ -39,11 +38,14 @@ from foldwise.learning.prediction_files import (
     write_table,
 )
 from foldwise.learning.probability_files import ProbabilityKind, kind_of, write_probabilities
-from foldwise.learning.resuming import Answered, Journal, image_digest, settings_digest
+from foldwise.learning.resuming import Answered, Journal, image_digest
 from foldwise.learning.runtimes import pick_runtime
 from foldwise.learning.training.devices import pick_device, steady
 from foldwise.storage import write_json, written_whole
 from foldwise.text import some
+
+if TYPE_CHECKING:
+    from foldwise.learning.export.proof import Predictor
 
 NUM_CURES = 3  # of images that are left out
 BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once

@@ -11,7 +11,6 @@ from typing import Any
 
 from foldwise.data.formats.pixels import Step
 from foldwise.data.formats.reading import channel_files
-from foldwise.learning.checkpoints.winner import MODEL
 from foldwise.storage import written_whole
 
 JOURNAL = "progress.jsonl"
@@ -77,13 +76,6 @@ def _answered(entry: Mapping[str, Any]) -> Answered:
     texts = (tuple(map(str, entry[name])) for name in ("row", "warnings", "files"))
     row, warnings, files = texts
     return Answered(row, warnings, tuple(map(int, entry["labels"])), steps, files)
-
-
-def settings_digest(model: Path, settings: Mapping[str, Any]) -> str:
-    """What is another once a model, the judge's word on it, or how it is asked is another."""
-    # The record of a model holds the digests of its weights.
-    stated = (model / MODEL).read_bytes() + json.dumps(settings, sort_keys=True).encode()
-    return sha256(stated).hexdigest()[:16]
 
 
 def image_digest(root: Path, location: str) -> str:

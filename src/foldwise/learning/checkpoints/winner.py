@@ -206,6 +206,13 @@ def training_images(folder: Path) -> TrainingImages:
     return TrainingImages(arrays["numbers"], arrays["groups"])
 
 
+def settings_digest(model: Path, settings: Mapping[str, Any]) -> str:
+    """What is another once a model, the judge's word on it, or how it is asked is another."""
+    # The record of a model holds the digests of its weights.
+    stated = (model / MODEL).read_bytes() + json.dumps(settings, sort_keys=True).encode()
+    return sha256(stated).hexdigest()[:16]
+
+
 def digest_of_networks(folder: Path) -> str | None:
     """What is another once a network of the winner in `folder` is; None where its files are not sealed, or damaged."""
     try:
