@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -12,9 +13,9 @@ import torch
 from foldwise.data.formats.pixels import MODES, Pixels, plain, resize_image
 from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner
-from foldwise.learning.model_inputs import as_fed, as_trained_on
+from foldwise.learning.model_inputs import as_fed, as_trained_on, read_as_trained_on
 from foldwise.learning.predict import ImagePrediction, answers, mask_of
-from foldwise.learning.prediction_files import warnings_of
+from foldwise.learning.prediction_files import channel_places, images_to_predict, warnings_of
 from foldwise.learning.runtimes import Runtime
 from foldwise.learning.training.devices import steady
 
@@ -130,3 +131,16 @@ class Model:
             )
         labels = tuple(self.classes[k] for k in winner.decided(p))
         return Predicted(labels, None, p, winner.calibrated(p), warnings, novelty.p)
+
+
+def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
+    """Up to `most` images of a folder, evenly from the first to the last, as they are fed to the networks (C, H, W).
+
+    Raises:
+        DataError: there is none, or one cannot be used.
+    """
+    places = channel_places(winner.channels, images, images_to_predict(images)[0])
+    root, names = images.parent if images.is_file() else images, list(places)
+    chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+    read = (read_as_trained_on(root, places[names[index]], winner, names[index])[1] for index in chosen)
+    return [as_fed(winner, image_CHW) for image_CHW in read]

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from foldwise.data.batches.normalize import normalized
 from foldwise.errors import FoldwiseError, SpecError, unknown
-from foldwise.learning.checkpoints.saved import Member, Winner
 from foldwise.learning.checkpoints.winner import GRAPH, digest_of_networks
 from foldwise.learning.export.graph import Ensemble, Features, is_of_shared_encoder
 from foldwise.learning.export.onnx_file import OnnxModel, missing, write_graph
@@ -25,6 +24,9 @@ from foldwise.learning.networks.network import Classifier, layout_for
 from foldwise.learning.networks.tiles import LARGEST_PX
 from foldwise.learning.networks.zoo.vim import SelectiveScan
 from foldwise.learning.training.devices import precision_for
+
+if TYPE_CHECKING:
+    from foldwise.learning.checkpoints.saved import Member, Winner
 from foldwise.learning.training.scoring import ForwardPass, probabilities
 from foldwise.sealed import Damaged, read_json, seal, verified
 from foldwise.storage import folder_replaced

@@ -16,7 +16,7 @@ from foldwise.data.folds.splits import cases_tested, read_splits
 from foldwise.errors import MissingExtra, RunError, SpecError, choose
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.learning.checkpoints.winner import MODEL, digest_of_networks
-from foldwise.learning.export.proof import in_batches, some_fed
+from foldwise.learning.export.proof import in_batches
 from foldwise.learning.export.weights_licence import WeightsLicence, weights_licence
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, find_metric
@@ -302,6 +302,8 @@ def _proof_images(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Real images as they are fed to the networks, in batches of one size, and their truth where it is known."""
     if options.images is not None:
+        from foldwise.learning.on_arrays import some_fed
+
         return in_batches([(image, None) for image in some_fed(loaded, options.images, MAX_IMAGES)])
     if folder is None:
         what = "the model came without its run, so there are no images to prove the formats on"

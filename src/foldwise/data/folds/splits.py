@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.csv_cells import TableReader, TableWriter
-from foldwise.data.cases import Dataset
 from foldwise.data.folds.strata import (
     class_presence,
     deal,
@@ -33,6 +32,7 @@ from foldwise.study.spec import Validation
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+    from foldwise.data.cases import Dataset
 
 ROLES = ("train", "validation", "test")
 # The roles as digests spell them: another word would give every item another name, and cached ones would be done anew.

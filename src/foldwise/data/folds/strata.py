@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldwise.data.cases import Dataset
 from foldwise.errors import DataError
 from foldwise.study.spec import LEAVE_ONE_OUT, Validation
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
+    from foldwise.data.cases import Dataset
 
 
 MAX_SHARE_BINS = 5

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from foldwise.learning.model_inputs import as_fed, read_as_trained_on
-from foldwise.learning.prediction_files import channel_places, images_to_predict
 from foldwise.text import count
-
-if TYPE_CHECKING:
-    from foldwise.learning.checkpoints.saved import Winner
 
 Predictor = Callable[
     [np.ndarray], np.ndarray
@@ -98,16 +92,3 @@ def in_batches(pairs: Sequence[tuple[np.ndarray, Any]]) -> tuple[list[np.ndarray
     if any(target is None for _, target in pairs):
         return batches, []
     return batches, [np.stack([target for _, target in part]) for part in by_shape.values()]
-
-
-def some_fed(winner: Winner, images: Path, most: int) -> list[np.ndarray]:
-    """Up to `most` images of a folder, evenly from the first to the last, as they are fed to the networks (C, H, W).
-
-    Raises:
-        DataError: there is none, or one cannot be used.
-    """
-    places = channel_places(winner.channels, images, images_to_predict(images)[0])
-    root, names = images.parent if images.is_file() else images, list(places)
-    chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
-    read = (read_as_trained_on(root, places[names[index]], winner, names[index])[1] for index in chosen)
-    return [as_fed(winner, image_CHW) for image_CHW in read]
