@@ -267,6 +267,8 @@ def _runs(path: Path) -> Objects:
 
 def _polygons(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """Of every line the number of the class, and what follows it; ValueError where it is no label of YOLO."""
+    if path.stat().st_size > MAX_ROI_BYTES:
+        raise DataError("the file is larger than labels of an image are", cure="Export the labels again.")
     with path.open(encoding="utf-8-sig") as file:
         for line in filter(str.strip, file):
             first, *rest = line.split()
