@@ -27,6 +27,7 @@ from torch.utils._pytree import tree_leaves
 LARGEST_PX = 1024  # longest side that is passed in batches, and the least side of a tile
 BUDGET_BYTES = 4 * 2**30  # of one image; the same on every machine, as it decides what a network sees
 MARGIN_PX, RAMP_PX = 256, 64  # of a tile at each inner border: not used, and blended with its neighbour
+ROWS_PX = 256  # that are handed over together
 STRIDE_PX = 32  # of most encoders; networks of users do not say theirs
 _ASSUMED_BYTES_PER_PX = 1024.0  # of a network that cannot be followed; U-Nets of 32 feature maps need 952
 # The smaller side of two that are followed; the state-space model takes a second from 64.
@@ -180,7 +181,9 @@ def bands(
             weight_HW[top - first : bottom - first, left:right] += weight_hw
         assert total is not None  # an image has at least one tile
         num = after - first  # rows that no other tile reaches
-        yield first, after, total[:, :, :num] / weight_HW[:num]
+        for start in range(0, num, ROWS_PX):  # few at a time, as whoever takes them makes more of each
+            stop = min(start + ROWS_PX, num)
+            yield first + start, first + stop, total[:, :, start:stop] / weight_HW[start:stop]
         # Copies: a view would keep the rows above in memory.
         total, weight_HW, first = total[:, :, num:].clone(), weight_HW[num:].clone(), after
 
