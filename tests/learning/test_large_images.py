@@ -15,10 +15,11 @@ from scan_files import write_ome_zarr
 from foldwise.data.formats import windows as module
 from foldwise.data.formats.formats import decode, pixel_um
 from foldwise.data.formats.windows import Windows, large_image
+from foldwise.data.novelty import numbers_of
 from foldwise.errors import DataError
 from foldwise.learning import large_images
 from foldwise.learning.checkpoints.saved import load_winner
-from foldwise.learning.checkpoints.winner import Decision, make_winner
+from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
 from foldwise.learning.large_images import write_large
 from foldwise.learning.networks import tiles
 from foldwise.learning.networks.tiles import Need, bands
@@ -395,3 +396,26 @@ def test_masks_state_the_pixel_size_of_their_image_and_another_than_in_training_
     assert sizes["large.tif"] == sizes["small.tif"] == pytest.approx((0.5, 0.25), rel=1e-4)
     assert sizes["other.tif"] == pytest.approx((0.25, 0.25), rel=1e-4)
     assert sizes["none.tif"] is None
+
+
+def test_a_large_image_is_compared_with_the_training_as_one_that_is_read_whole(
+    winner, values, all_are_large, tmp_path
+):
+    cut = [values[None, 3 * k : 500, : 600 - 7 * k] for k in range(12)]
+    numbers = {"numbers": np.array([numbers_of(image) for image in cut]), "groups": np.arange(12)}
+    known = make_winner([winner.parent / "done" / "fit-3"], tmp_path / "known", seen=Seen(numbers=numbers))
+    like = load_winner(known, CPU).training_images
+    write(tmp_path / "new", values[:500, :600], "like.tif")
+    write(tmp_path / "new", values[:500, :600] // 16, "dark.tif")
+    said = []
+    predict_images(known, tmp_path / "new", tmp_path / "out", device="cpu", warn=said.append)
+    with (tmp_path / "out/predictions.csv").open(newline="", encoding="utf-8") as file:
+        dark, usual = list(csv.DictReader(file))
+    assert (dark["image"], usual["mask"]) == ("dark.tif", "masks/like.tif")
+    assert float(usual["unlike_training_p"]) == pytest.approx(
+        like.novelty(values[None, :500, :600]).p, abs=1e-4
+    )
+    assert dark["unlike_training_p"] == f"{1 / 13:.4f}"
+    assert "unlike the training images: " in dark["warning"]
+    assert "unlike" not in usual["warning"]
+    assert sum("1 of 2 images is unlike the training images: dark.tif" in each for each in said) == 1
