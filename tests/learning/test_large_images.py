@@ -16,7 +16,7 @@ from foldwise.data.formats import windows as module
 from foldwise.data.formats.formats import decode, pixel_um
 from foldwise.data.formats.windows import Windows, large_image
 from foldwise.data.novelty import numbers_of
-from foldwise.errors import DataError
+from foldwise.errors import DataError, RunError
 from foldwise.learning import large_images
 from foldwise.learning.checkpoints.saved import load_winner
 from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
@@ -396,6 +396,14 @@ def test_masks_state_the_pixel_size_of_their_image_and_another_than_in_training_
     assert sizes["large.tif"] == sizes["small.tif"] == pytest.approx((0.5, 0.25), rel=1e-4)
     assert sizes["other.tif"] == pytest.approx((0.25, 0.25), rel=1e-4)
     assert sizes["none.tif"] is None
+
+
+def test_numbers_of_training_images_that_are_none_are_refused(winner, tmp_path):
+    for numbers in (np.zeros(12), np.zeros((11, 4)), np.zeros((12, 4), np.int8)):
+        seen = Seen(numbers={"numbers": numbers, "groups": np.arange(12)})
+        out = make_winner([winner.parent / "done" / "fit-3"], tmp_path / "odd", seen=seen)
+        with pytest.raises(RunError, match="no numbers of images"):
+            load_winner(out, CPU)
 
 
 def test_a_large_image_is_compared_with_the_training_as_one_that_is_read_whole(

@@ -23,7 +23,7 @@ from foldwise.data.folds.splits import read_splits
 from foldwise.data.novelty import MAX_IMAGES, NONE, VERSION, TrainingImages, numbers_of
 from foldwise.errors import FoldwiseError, RunError, need
 from foldwise.foreign import checked_id
-from foldwise.sealed import CURES, read_json, read_record, read_table, seal, verified
+from foldwise.sealed import CURES, damaged, read_json, read_record, read_table, seal, verified
 from foldwise.sealed_arrays import read_arrays
 from foldwise.storage import folder_replaced
 from foldwise.study.imports import find, own_file
@@ -203,7 +203,10 @@ def training_images(folder: Path) -> TrainingImages:
     if not path.is_file():
         return NONE
     arrays = read_arrays(path, ("numbers", "groups"))
-    return TrainingImages(arrays["numbers"], arrays["groups"])
+    numbers, groups = arrays["numbers"], arrays["groups"]
+    if numbers.ndim != 2 or numbers.dtype != np.float64 or groups.shape != (len(numbers),):
+        raise damaged(path, "the file holds no numbers of images")
+    return TrainingImages(numbers, groups)
 
 
 def settings_digest(model: Path, settings: Mapping[str, Any]) -> str:
