@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from foldwise.data.formats.pixels import PixelUm, is_same_size
+from foldwise.data.formats.pixels import UNITS_UM, PixelUm, is_same_size
 from foldwise.data.formats.scans import AS_TIFF, EXTRA, ROWS, Scan
-from foldwise.data.formats.tiff import UNITS_UM
 from foldwise.errors import DataError, need
 
 MAX_HEADER_BYTES = 2**24  # of a text that describes an image; more is none

@@ -15,6 +15,10 @@ from foldwise.errors import DataError
 COPY_AGAIN = "Copy it again from its source, or take it out."
 MaskKey = int | tuple[int, int, int]  # a value of a mask: grey, or red, green and blue
 PixelUm = tuple[float, float]  # height and width of a pixel, in µm
+# Of lengths that programs of microscopes state, in µm.
+UNITS_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0, "nm": 1e-3} | {
+    "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "millimeter": 1e3, "millimetre": 1e3, "cm": 1e4, "m": 1e6, "meter": 1e6,
+}  # fmt: skip
 # What printers, screens and cameras are set to has up to 2,400 pixels an inch; what microscopes see has more.
 MIN_PER_CM = 2401 / 2.54
 MAX_RATIO = 1.01  # of two sizes that are the same but for rounding

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from foldwise.data.formats.formats import (
     decode,
@@ -16,8 +20,10 @@ from foldwise.data.formats.formats import (
     stack_suffixes,
 )
 from foldwise.data.formats.pixels import Pixels, Step, is_coloured, joined, mask_values_of, to_channels
+from foldwise.data.formats.shapes import DRAWING_VERSION, Shape, Tally, drawn_mask
 from foldwise.data.formats.steps import carried_out
 from foldwise.resources import usable
+from foldwise.storage import cache_root, folder_cached
 from foldwise.study.spec import AS_SHOWN, Decoding
 
 MAX_DECODERS = 4  # at a time: beyond that the disk decides
@@ -161,3 +167,37 @@ def _written(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return status.st_mtime_ns, status.st_size
+
+
+def masks_in_cache(
+    root: Path,
+    objects: Mapping[str, list[Shape]],
+    names: Mapping[str, str],
+    classes: tuple[str, ...],
+    decoding: Decoding,
+    source: list[Any],
+) -> Path:
+    """The folder in the cache with masks/, of the size of the images, and notes.json with what there is to say.
+
+    Args:
+        objects: of each image, by where it is from `root`; `names` are those of their masks.
+        source: what the objects were read from, with digests of the files.
+    """
+    status = [[(root / file).stat() for file in channel_files(image)] for image in objects]
+    written = [[(each.st_mtime_ns, each.st_size) for each in own] for own in status]
+    # Class names of YOLO stand in another file, and the order of runs in none.
+    kinds = [[(shape.name, shape.by_rows) for shape in shapes] for shapes in objects.values()]
+    content = [DRAWING_VERSION, source, list(objects), written, classes, decoding.model_dump(), kinds]
+    folder = cache_root() / "outlines" / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    if folder.is_dir():
+        return folder
+    with folder_cached(folder) as scratch:
+        (scratch / "masks").mkdir()
+        tally = Tally()
+        for image, shapes in objects.items():
+            size_hw = read_pixels(root, image, decoding).values.shape[1:]
+            mask = drawn_mask(shapes, classes, (size_hw[0], size_hw[1]), tally, where=image)
+            Image.fromarray(mask).save(scratch / "masks" / names[image])
+        notes = {"over": tally.over, "images": tally.images, "outside": tally.outside}
+        (scratch / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
+    return folder

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from foldwise.data.formats.reading import channel_files, read_pixels
 from foldwise.errors import DataError
-from foldwise.storage import cache_root, folder_cached
-from foldwise.study.spec import Decoding
 
-VERSION = 2  # of how objects are drawn
+DRAWING_VERSION = 2  # of how objects are drawn
 FOREGROUND = "foreground"  # the class of objects that are given none
 OTHER_IMAGE = "Check that the labels are of this very image, at its full size."
 CLEARLY = 1.5  # times as long are outlines in the wrong order: squares of 2 x 2 pixels, the smallest that tear, become 1.5
@@ -105,40 +97,6 @@ def drawn_mask(
         mask[here][inside] = value
     tally.images += overlaps
     return mask
-
-
-def masks_in_cache(
-    root: Path,
-    objects: Mapping[str, list[Shape]],
-    names: Mapping[str, str],
-    classes: tuple[str, ...],
-    decoding: Decoding,
-    source: list[Any],
-) -> Path:
-    """The folder in the cache with masks/, of the size of the images, and notes.json with what there is to say.
-
-    Args:
-        objects: of each image, by where it is from `root`; `names` are those of their masks.
-        source: what the objects were read from, with digests of the files.
-    """
-    status = [[(root / file).stat() for file in channel_files(image)] for image in objects]
-    written = [[(each.st_mtime_ns, each.st_size) for each in own] for own in status]
-    # Class names of YOLO stand in another file, and the order of runs in none.
-    kinds = [[(shape.name, shape.by_rows) for shape in shapes] for shapes in objects.values()]
-    content = [VERSION, source, list(objects), written, classes, decoding.model_dump(), kinds]
-    folder = cache_root() / "outlines" / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    if folder.is_dir():
-        return folder
-    with folder_cached(folder) as scratch:
-        (scratch / "masks").mkdir()
-        tally = Tally()
-        for image, shapes in objects.items():
-            size_hw = read_pixels(root, image, decoding).values.shape[1:]
-            mask = drawn_mask(shapes, classes, (size_hw[0], size_hw[1]), tally, where=image)
-            Image.fromarray(mask).save(scratch / "masks" / names[image])
-        notes = {"over": tally.over, "images": tally.images, "outside": tally.outside}
-        (scratch / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
-    return folder
 
 
 def filled(rings: Sequence[Ring], size_hw: tuple[int, ...]) -> np.ndarray:

@@ -19,6 +19,7 @@ from foldwise.data.formats.axes import Stack, as_picture, as_stack
 from foldwise.data.formats.pixels import (
     COPY_AGAIN,
     TURNS,
+    UNITS_UM,
     Pixels,
     PixelUm,
     Step,
@@ -163,10 +164,6 @@ def tiff_axes(path: Path) -> tuple[tuple[int, ...], str]:
         return tuple(series.shape), str(series.axes)
 
 
-# Of lengths that programs of microscopes state, in µm.
-UNITS_UM = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0, "nm": 1e-3} | {
-    "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "millimeter": 1e3, "millimetre": 1e3, "cm": 1e4, "m": 1e6, "meter": 1e6,
-}  # fmt: skip
 _PER_CM = {2: 1 / 2.54, 3: 1.0}  # of the tag ResolutionUnit: inch, centimetre
 
 
