@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,17 +13,17 @@ import numpy as np
 
 from foldwise.data.folds.splits import cases_tested, read_splits
 from foldwise.errors import MissingExtra, RunError, SpecError, choose
-from foldwise.judging.verdict import Verdict, read_verdict
-from foldwise.learning.checkpoints.winner import MODEL, digest_of_networks
+from foldwise.judging.verdict import Verdict
+from foldwise.learning.checkpoints.winner import digest_of_networks
 from foldwise.learning.export.proof import in_batches
-from foldwise.learning.export.weights_licence import WeightsLicence, weights_licence
+from foldwise.learning.export.weights_licence import weights_licence
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, find_metric
 from foldwise.pipeline.hand_over import ModelChoice, chosen, model_of, own_code_of
 from foldwise.pipeline.mending import packed_of
-from foldwise.pipeline.model_card import CardFacts, model_card, side_um
-from foldwise.runs.folder import RunFolder, read_json
-from foldwise.sealed import read_table, seal
+from foldwise.pipeline.model_card import CardFacts, card_facts, model_card, side_um
+from foldwise.runs.folder import RunFolder
+from foldwise.sealed import seal
 from foldwise.storage import folder_replaced
 
 if TYPE_CHECKING:
@@ -154,7 +153,10 @@ def _export(
     loaded = load_winner(winner, cpu)
     options = replace(options, pixel_um=options.pixel_um or side_um(loaded))
     weights = weights_licence(loaded.model.training)
-    facts = card_facts(winner, folder, loaded, weights, options)
+    stated: dict[str, Any] = {"authors": options.authors, "licence": options.licence}
+    facts = card_facts(winner, folder, loaded, weights, pixel_um=options.pixel_um, **stated)
+    if facts.verdict is not None:
+        facts = replace(facts, title=facts.title + _of_choice(facts.verdict, options.choice))
     say("images for the proof")
     images = _proof_images(loaded, folder, options)
     handover = _handover(loaded, TorchRuntime(loaded, cpu), images, facts, options)
@@ -174,22 +176,12 @@ def _export(
     return Export(out, tuple(exported), left_out, tuple(filter(None, cautions)), options.examples)
 
 
-def card_facts(
-    winner: Path, folder: RunFolder | None, loaded: Winner, weights: WeightsLicence, options: ExportOptions
-) -> CardFacts:
-    """What the model card of a winner is written from; `folder` is None where it came without its run."""
-    model = read_json(winner / MODEL)
-    about = _about(loaded, folder, model, options)
-    stated: dict[str, Any] = {"authors": options.authors, "licence": options.licence}
-    if folder is None:
-        return CardFacts(about["study"], model, about, None, [], {}, weights, **stated)
-    verdict = read_verdict(folder.verdict) if folder.verdict.is_file() else None
-    title = verdict.title if verdict is not None and verdict.title else about["study"]
-    if verdict is not None and options.choice != ModelChoice():
-        title += f": {chosen(verdict, options.choice.configuration).name}"
-        title += "" if options.choice.fold is None else f", fold {options.choice.fold} alone"
-    cases, audit = read_table(folder.cases), read_json(folder.audit)
-    return CardFacts(title, model, about, verdict, cases, audit, weights, **stated)
+def _of_choice(verdict: Verdict, choice: ModelChoice) -> str:
+    """What is added to the title of a study where another model than the winner is exported."""
+    if choice == ModelChoice():
+        return ""
+    of_fold = "" if choice.fold is None else f", fold {choice.fold} alone"
+    return f": {chosen(verdict, choice.configuration).name}{of_fold}"
 
 
 def _handover(
@@ -228,37 +220,6 @@ def _metric(task: str, verdict: Verdict | None) -> Metric | None:
     usual = {"multilabel": "label_accuracy", "segmentation": "dice_img_macro"}.get(family, "accuracy")
     named = None if verdict is None else find_metric(verdict.metric.name, family)
     return named if named is not None and named.needs == "decisions" else find_metric(usual, family)
-
-
-def _about(
-    loaded: Winner, folder: RunFolder | None, model: dict[str, Any], options: ExportOptions
-) -> dict[str, str]:
-    """What files say of themselves: what the script reads, and what a reader wants to know."""
-    from importlib.metadata import version
-
-    environment = read_json(folder.environment) if folder is not None and folder.environment.is_file() else {}
-    study = folder.load_study().study if folder is not None else "not known"
-    saved = loaded.model
-    limits = [None if np.isinf(value) else float(value) for value in loaded.thresholds]
-    return {
-        "foldwise": version("foldwise"),
-        "study": str(study),
-        "study_digest": str(environment.get("study_digest", "not known")),
-        "answer": str((model.get("answer") or {}).get("sentence", "")),
-        "score": str(model.get("score") or ""),
-        "task": saved.task,
-        "classes": json.dumps(saved.classes, ensure_ascii=False),
-        "thresholds": json.dumps(limits),
-        "temperature": json.dumps(loaded.temperature),
-        "channels": json.dumps(loaded.channels, ensure_ascii=False),
-        "num_channels": json.dumps(saved.num_channels),
-        "dtype": saved.dtype,
-        "size_hw": json.dumps(saved.size_hw),
-        "resized": json.dumps(saved.resized),
-        "pixel_um": "" if options.pixel_um is None else f"{options.pixel_um:g}",
-        "input": "float32 (batch, channel, height, width), in the values of the image file; normalised inside",
-        "output": "probabilities of the classes, mean over the networks of all folds",
-    }
 
 
 def _chosen(stated: Sequence[str], handover: Handover) -> tuple[list[str], dict[str, str]]:

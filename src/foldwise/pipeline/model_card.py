@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from foldwise.data.formats.pixels import is_same_size
-from foldwise.judging.verdict import Verdict
+from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.judging.wording import with_interval
+from foldwise.learning.checkpoints.winner import MODEL
 from foldwise.learning.export.weights_licence import WeightsLicence
+from foldwise.runs.folder import RunFolder, read_json
+from foldwise.sealed import read_table
 from foldwise.text import count, in_text
 
 if TYPE_CHECKING:  # it needs torch
@@ -60,6 +67,59 @@ class CardFacts:
     weights: WeightsLicence
     authors: Sequence[str] = ()
     licence: str | None = None
+
+
+def card_facts(
+    winner: Path,
+    folder: RunFolder | None,
+    loaded: Winner,
+    weights: WeightsLicence,
+    *,
+    pixel_um: float | None = None,
+    authors: Sequence[str] = (),
+    licence: str | None = None,
+) -> CardFacts:
+    """What the model card of a winner is written from; `folder` is None where it came without its run."""
+    model = read_json(winner / MODEL)
+    about = _about(loaded, folder, model, pixel_um)
+    stated: dict[str, Any] = {"authors": authors, "licence": licence}
+    if folder is None:
+        return CardFacts(about["study"], model, about, None, [], {}, weights, **stated)
+    verdict = read_verdict(folder.verdict) if folder.verdict.is_file() else None
+    title = verdict.title if verdict is not None and verdict.title else about["study"]
+    cases, audit = read_table(folder.cases), read_json(folder.audit)
+    return CardFacts(title, model, about, verdict, cases, audit, weights, **stated)
+
+
+def _about(
+    loaded: Winner, folder: RunFolder | None, model: dict[str, Any], pixel_um: float | None
+) -> dict[str, str]:
+    """What files say of themselves: what the script reads, and what a reader wants to know."""
+    from importlib.metadata import version
+
+    environment = read_json(folder.environment) if folder is not None and folder.environment.is_file() else {}
+    study = folder.load_study().study if folder is not None else "not known"
+    saved = loaded.model
+    limits = [None if np.isinf(value) else float(value) for value in loaded.thresholds]
+    return {
+        "foldwise": version("foldwise"),
+        "study": str(study),
+        "study_digest": str(environment.get("study_digest", "not known")),
+        "answer": str((model.get("answer") or {}).get("sentence", "")),
+        "score": str(model.get("score") or ""),
+        "task": saved.task,
+        "classes": json.dumps(saved.classes, ensure_ascii=False),
+        "thresholds": json.dumps(limits),
+        "temperature": json.dumps(loaded.temperature),
+        "channels": json.dumps(loaded.channels, ensure_ascii=False),
+        "num_channels": json.dumps(saved.num_channels),
+        "dtype": saved.dtype,
+        "size_hw": json.dumps(saved.size_hw),
+        "resized": json.dumps(saved.resized),
+        "pixel_um": "" if pixel_um is None else f"{pixel_um:g}",
+        "input": "float32 (batch, channel, height, width), in the values of the image file; normalised inside",
+        "output": "probabilities of the classes, mean over the networks of all folds",
+    }
 
 
 def model_card(facts: CardFacts, exported: Sequence[Exported] = ()) -> str:

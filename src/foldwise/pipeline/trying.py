@@ -20,9 +20,8 @@ from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.learning.checkpoints.winner import decoded_images
 from foldwise.learning.export.weights_licence import weights_licence
 from foldwise.pipeline.devices import refuse_device
-from foldwise.pipeline.exporting import ExportOptions, card_facts
 from foldwise.pipeline.hand_over import own_code_of, winner_of
-from foldwise.pipeline.model_card import model_card
+from foldwise.pipeline.model_card import card_facts, model_card
 from foldwise.reporting.loopback import Handler, listening
 from foldwise.runs.folder import RunFolder
 
@@ -82,7 +81,7 @@ def _made(winner: Path, folder: RunFolder | None, device: str, say: Callable[[st
     if loaded.channels:
         what = f"the model takes one file per channel ({', '.join(loaded.channels)}), and a page takes one file an image"
         raise SpecError(what, where=str(winner), cure="Use foldwise predict.")
-    facts = card_facts(winner, folder, loaded, weights_licence(loaded.model.training), ExportOptions())
+    facts = card_facts(winner, folder, loaded, weights_licence(loaded.model.training))
     runtime, packed = TorchRuntime(loaded, picked), decoded_images(folder) if folder else None
     neighbours = None
     if packed is not None:
