@@ -136,7 +136,7 @@ MALFORMED = [
             "study.yaml:2:7: data must have keys, got 'gels/'\n"
             "     2 | data: gels/\n"
             "       |       ^\n"
-            "  → Write its keys below it, indented. Known: path, phantom, source, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, run_order, slices_per_group, flagged, decoding, external."
+            "  → Write its keys below it, indented. Known: path, phantom, source, layout, task, channels, size, pixel_um, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, run_order, slices_per_group, flagged, decoding, external."
         ),
     ),
     Malformed(
@@ -146,7 +146,7 @@ MALFORMED = [
             "study.yaml:2:1: data must have keys, got nothing\n"
             "     2 | data:\n"
             "       | ^\n"
-            "  → Write its keys below it, indented, or remove the line. Known: path, phantom, source, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, run_order, slices_per_group, flagged, decoding, external."
+            "  → Write its keys below it, indented, or remove the line. Known: path, phantom, source, layout, task, channels, size, pixel_um, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, run_order, slices_per_group, flagged, decoding, external."
         ),
     ),
     Malformed(
@@ -794,7 +794,7 @@ MALFORMED = [
             "3. study.yaml:2:20: no key is called 'sise' in data\n"
             "     2 | data: {path: gels, sise: 64}\n"
             "       |                    ^\n"
-            "  → Did you mean 'size'? Known: path, phantom, source, layout, task, channels, size, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, run_order, slices_per_group, flagged, decoding, external.\n"
+            "  → Did you mean 'size'? Known: path, phantom, source, layout, task, channels, size, pixel_um, images, masks, table, image_column, label_columns, group_column, classes, mask_values, ignore_value, run_order, slices_per_group, flagged, decoding, external.\n"
             "4. study.yaml:4:3: no setting is called 'los', so it cannot be compared\n"
             "     4 |   los: [dice, focal]\n"
             "       |   ^\n"

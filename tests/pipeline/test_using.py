@@ -126,6 +126,8 @@ def test_what_there_is_not_is_refused(run, images):
         foldwise.load(run, configuration="transformer")
     with pytest.raises(SpecError, match=r"no fold of .* is called '3'"):
         foldwise.load(run, fold=3)
+    with pytest.raises(DataError, match="to be an array of numbers"):
+        foldwise.load(run)("cell.png")
     with pytest.raises(SpecError, match="handed over"):
         foldwise.load(run.folder.winner, fold=1)
     assert foldwise.load(run.folder.winner).score == foldwise.load(run).score

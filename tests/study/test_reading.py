@@ -75,6 +75,13 @@ def test_overrides_change_make_and_replace(study_file):
     assert study.data.size == "native"
 
 
+def test_one_override_may_be_a_text_of_its_own(study_file):
+    assert (
+        open_study(study_file(STUDY), "train.epochs=2").study
+        == open_study(study_file(STUDY), ["train.epochs=2"]).study
+    )
+
+
 def test_overrides_of_an_empty_file_make_a_study(study_file):
     study = open_study(study_file(""), ["study=x", "data.phantom.kind=gels", "train.model=conv"]).study
     assert study.data.phantom.kind == "gels"

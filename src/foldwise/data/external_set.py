@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,7 +15,7 @@ from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.cache.packing import pack
 from foldwise.data.cases import Dataset
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.errors import DataError
+from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec, Validation
 from foldwise.text import count, some
 
@@ -70,7 +70,7 @@ def read_external(
     recognised = {"task": dataset.task, "classes": dataset.classes}
     spec = data.model_copy(update=blank | recognised | own)
     group = validation.group if validation.group.startswith("pattern:") else "auto"
-    external = read_dataset(spec, base=base, group=group)
+    external = _read(spec, dataset, base, group, stated=own)
     read = pack(external, spec)
     groups = join_groups(external, find_copies(read))
     errors = _differences(dataset, packed, external, read, data)
@@ -80,6 +80,22 @@ def read_external(
     if errors:
         raise DataError.together(errors)
     return ExternalSet(external, read, Audit((), groups))
+
+
+def _read(
+    spec: DataSpec, dataset: Dataset, base: Path, group: str, *, stated: Mapping[str, object]
+) -> Dataset:
+    """The external set; where it has not the task or classes of the study, the error is about it, not about the study."""
+    try:
+        return read_dataset(spec, base=base, group=group)
+    except SpecError as error:
+        # Both were handed down from the study: nobody has written them, so that nobody can leave them out.
+        inherited = {f"data.{key}" for key in ("task", "classes") if key not in stated}
+        if error.where not in inherited:
+            raise
+        problem = f"{spec.path} is not labelled as the study is, for {dataset.task.replace('_', ' ')} into {some(dataset.classes)}: {error.what}"
+        cure = "Give labels of the same kind, of the same classes; mask_values (of data.external, or with --set) says what masks mean."
+        raise DataError(problem, where=WHERE, cure=cure) from error
 
 
 def _differences(

@@ -88,6 +88,9 @@ class Model:
 
     def _as_file(self, image: np.ndarray, name: str) -> np.ndarray:
         """(C, H, W), as a file with these pixels is decoded."""
+        if image.dtype.kind not in "biuf":  # a path or a name, most often
+            what = f"an image is to be an array of numbers, and this is of {image.dtype}"
+            raise DataError(what, where=name, cure="Of files, or a folder of them, take foldwise.predict.")
         values = plain(self._channels_first(image, name))
         mode = MODES[len(values)] if len(values) in MODES else f"C{len(values)}"
         # Of as many channels as the model has, none is an alpha channel.

@@ -96,6 +96,9 @@ def open_study(
     Raises:
         SpecError: every error at once, each with its place, the line, and a cure.
     """
+    variants = (
+        (variants,) if isinstance(variants, str) else variants
+    )  # from Python, where one is easily written so
     if isinstance(path, Mapping):
         source, path, called = _written(path), Path("study.yaml"), "the study"
     else:
@@ -271,7 +274,7 @@ def override(source: YamlSource, changes: Sequence[str]) -> None:
     Raises:
         SpecError: a change has no ``=``, no YAML value, or leads through something that has no keys.
     """
-    for change in changes:
+    for change in (changes,) if isinstance(changes, str) else changes:
         where = f"--set {change}"
         written, equals, text = change.partition("=")
         parts = written.strip().split(".")

@@ -205,6 +205,35 @@ def test_an_error_stops_the_study_and_an_external_set_is_asked_alike(tmp_path):
         read_external(spec, dataset, pack(dataset, spec), base=tmp_path, validation=Validation(folds=2))
 
 
+def test_an_external_set_of_another_task_or_classes_is_refused_as_the_one_that_is_wrong(tmp_path):
+    classes(tmp_path / "set", lambda path, k: tifffile.imwrite(path, picture(k, 3)))
+    classes(tmp_path / "pairs/images", lambda path, k: tifffile.imwrite(path, picture(k + 100, 3)))
+    for folder in sorted((tmp_path / "pairs/images").iterdir()):
+        for file in folder.iterdir():
+            file.rename(tmp_path / f"pairs/images/{folder.name}_{file.name}")
+        folder.rmdir()
+    (tmp_path / "pairs/masks").mkdir()
+    for file in (tmp_path / "pairs/images").iterdir():
+        mask = np.zeros(tifffile.imread(file).shape[:2], np.uint8)
+        mask[:4] = 255
+        tifffile.imwrite(tmp_path / "pairs/masks" / file.name, mask)
+    wrong = {
+        (
+            "set",
+            "pairs",
+        ): "for binary classification(.|\\n)*the labels are masks, which are for binary_segmentation",
+        (
+            "pairs",
+            "set",
+        ): "for binary segmentation into background, foreground: no folder of images is called",
+    }
+    for (own, other), message in wrong.items():
+        spec = DataSpec(path=str(tmp_path / own), external={"path": str(tmp_path / other)})
+        dataset = read_dataset(spec, base=tmp_path)
+        with pytest.raises(DataError, match=rf"data.external: .*{other} is not labelled(.|\n)*{message}"):
+            read_external(spec, dataset, pack(dataset, spec), base=tmp_path, validation=Validation(folds=2))
+
+
 def test_the_page_lists_every_kind():
     page = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
     assert [kind for kind in STEPS if f"| `decoding_{kind}` |" not in page] == []

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FOLDER = "page"
 SCORE, LIMITS = "How well it does", "What it must not be used for"  # of the sections of a model card
 _BOLD = re.compile(r"(?<!\\)\*\*(.+?)(?<!\\)\*\*")
-_ESCAPED = re.compile(r"\\([^\w\s])")
+_ESCAPED = re.compile(r"\\([^\w\s]|_)")  # a word may hold an escaped underscore, too
 _CELLS = re.compile(r"(?<!\\)\|")
 
 
@@ -151,8 +151,8 @@ def png_address(picture: Image.Image) -> str:
 def card_sections(card: str) -> dict[str, str]:
     r"""Title -> HTML of each section of a model card; knows the Markdown that cards are made of, and no other.
 
-    >>> card_sections("## Data\n\n- **a** \\*b\\* &lt;i&gt;\n")
-    {'Data': '<ul><li><b>a</b> *b* &lt;i&gt;</li></ul>'}
+    >>> card_sections("## Data\n\n- **a** \\*b\\* c\\_d &lt;i&gt;\n")
+    {'Data': '<ul><li><b>a</b> *b* c_d &lt;i&gt;</li></ul>'}
     """
     sections: dict[str, str] = {}
     for part in re.split(r"^## ", card, flags=re.MULTILINE)[1:]:
