@@ -17,8 +17,8 @@ from foldwise.judging.statistics.calibration import tempered
 from foldwise.learning import predict as module
 from foldwise.learning.checkpoints.saved import Winner
 from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
-from foldwise.learning.predict import LeftOut, predict_images
-from foldwise.learning.prediction_files import png_names, summary, warnings_of
+from foldwise.learning.predict import predict_images
+from foldwise.learning.prediction_files import LeftOut, png_names, summary, warnings_of
 from foldwise.learning.runtimes import TorchRuntime
 
 

@@ -16,8 +16,8 @@ from foldwise.learning import large_images, probability_files
 from foldwise.learning.checkpoints.saved import load_winner
 from foldwise.learning.checkpoints.winner import make_winner
 from foldwise.learning.on_arrays import Model
-from foldwise.learning.predict import LeftOut, predict_images
-from foldwise.learning.prediction_files import images_to_predict
+from foldwise.learning.predict import predict_images
+from foldwise.learning.prediction_files import LeftOut, images_to_predict
 from foldwise.learning.probability_files import PROBABILITIES
 from foldwise.learning.runtimes import TorchRuntime
 

@@ -202,14 +202,16 @@ class TrainingImages:
 
     def sentence(self, warnings: Mapping[str, Sequence[str]]) -> list[str]:
         """Which images, by name, are unlike those of the training by their warnings, and why; none where all are like them."""
-        found = {name: words for name, row in warnings.items() for words in row if words.startswith(UNLIKE)}
-        if not found:
+        unlike = {name: words for name, row in warnings.items() for words in row if words.startswith(UNLIKE)}
+        if not unlike:
             return []
-        why, number = Counter(words.removeprefix(f"{UNLIKE}: ") for words in found.values()).most_common(1)[0]
-        of_them = "" if number == len(found) else f" ({number:,} of them)"
+        why, number = Counter(words.removeprefix(f"{UNLIKE}: ") for words in unlike.values()).most_common(1)[
+            0
+        ]
+        of_them = "" if number == len(unlike) else f" ({number:,} of them)"
         by_chance = max(LEVEL, 1 / (self.num_groups + 1))
         return [
-            f"{len(found):,} of {count(len(warnings), 'image')} {'is' if len(found) == 1 else 'are'} {UNLIKE}: {some(found, 3)}. "
+            f"{len(unlike):,} of {count(len(warnings), 'image')} {'is' if len(unlike) == 1 else 'are'} {UNLIKE}: {some(unlike, 3)}. "
             f"Why: {why}{of_them}. What the model says of such images was never judged. Of images like the training ones, "
             f"at most {100 * by_chance:.2g} % are called so."
         ]

@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from foldwise.text import count
 if TYPE_CHECKING:
     import pandas as pd
 
+    from foldwise.interface.observer import Terminal
     from foldwise.judging.claim_check.check import Checked
     from foldwise.pipeline.drafting import Draft
     from foldwise.pipeline.preparing import Prepared
@@ -130,20 +131,26 @@ def run(  # noqa: PLR0913 - each is an option of a run
 
     file = open_study(_study(study), overrides, variants, profile=(launcher, tuple(profile)))
     options = RunOptions(
-        None if out is None else Path(out), workers, device, launcher, retry=retry, fetch=fetch
+        out if out is None else Path(out), workers, device, launcher, retry=retry, fetch=fetch
     )
-    try:
-        with nullcontext(Silent()) if quiet else Terminal() as observer:
-            folder, _ = pipeline.run(file, options, observer)
-    except KeyboardInterrupt:
-        if not quiet:
-            print("\nfoldwise: stopped; the same call goes on from here")
-        raise
+    with nullcontext(Silent()) if quiet else _goes_on(Terminal()) as observer:
+        folder, _ = pipeline.run(file, options, observer)
     done = Run(folder, trust_code=bool(own_names_of(file)))
     if failures := done.failures:
         what = f"{count(len(failures), 'item')} failed, and all others are judged; run.failures lists them."
         warnings.warn(f"{what} The first says: {failures[0].message}", stacklevel=2)
     return done
+
+
+@contextmanager
+def _goes_on(terminal: Terminal) -> Iterator[Terminal]:
+    """The terminal, which after Ctrl-C says how to go on."""
+    try:
+        with terminal:
+            yield terminal
+    except KeyboardInterrupt:
+        print("\nfoldwise: stopped; the same call goes on from here")
+        raise
 
 
 def _study(study: StudyLike) -> Path | Mapping[str, Any]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +59,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         fold: the network of this fold alone, from 1; the mean of all by default.
         flips: take the mean over the image and its mirror images.
         pictures: draw them too, as ``pictures.html`` and ``pictures.png``.
-        probabilities: of masks, a file of the probabilities of every class for each image: ``uint16`` or ``float32`` for
-            an OME-TIFF with the classes as channels, or ``npy``.
+        probabilities: of masks, also a file for each image: ``uint16`` or ``float32``, as OME-TIFF, or ``npy``.
         submission: of several labels, a CSV file of ``Id,Predicted`` with the indices of the labels.
         trust_code: whether own code that the folder names may be run.
         progress: called with how many images are done, a part of a large one as a fraction, and of how many.
@@ -72,25 +71,28 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     """
     from foldwise.pipeline import hand_over
 
-    notes: list[str] = []
-    how: dict[str, Any] = {
-        "device": device,
-        "runtime": runtime,
-        "flips": flips,
-        "pictures": pictures,
-        "probabilities": probabilities,
-        "submission": None if submission is None else Path(submission),
-        "trust_code": _trusts(run, trust_code),
-    }
+    how: dict[str, Any] = {"device": device, "runtime": runtime, "flips": flips, "pictures": pictures}
+    how |= {"probabilities": probabilities, "submission": _path(submission)}
+    how |= {"trust_code": _trusts(run, trust_code), "progress": progress}
     choice = hand_over.ModelChoice(configuration, fold)
+    with _warned_at_the_end() as warn:
+        hand_over.predict(Path(run), Path(images), Path(out), choice, warn=warn, **how)
+    return Path(out)
+
+
+def _path(stated: str | Path | None) -> Path | None:
+    return None if stated is None else Path(stated)
+
+
+@contextmanager
+def _warned_at_the_end() -> Iterator[Callable[[str], None]]:
+    """Takes notes, of which the caller of a public function is warned when all is written, even if some could not be."""
+    notes: list[str] = []
     try:
-        hand_over.predict(
-            Path(run), Path(images), Path(out), choice, warn=notes.append, progress=progress, **how
-        )
+        yield notes.append
     finally:
         for note in notes:
-            warnings.warn(note, stacklevel=2)
-    return Path(out)
+            warnings.warn(note, stacklevel=4)  # this, the end of the with, the public function
 
 
 def load(
@@ -194,15 +196,14 @@ def export(  # noqa: PLR0913 - each is an option of the command
     options = exporting.ExportOptions(
         formats=(formats,) if isinstance(formats, str) else tuple(formats),
         choice=hand_over.ModelChoice(configuration, fold),
-        images=None if images is None else Path(images),
+        images=_path(images),
         authors=(authors,) if isinstance(authors, str) else tuple(authors),
         licence=licence,
         pixel_um=pixel_size,
-        ort_web=None if ort_web is None else Path(ort_web),
+        ort_web=_path(ort_web),
         examples=examples,
     )
-    to = None if out is None else Path(out)
-    return exporting.export(Path(run), to, options, trust_code=_trusts(run, trust_code))
+    return exporting.export(Path(run), _path(out), options, trust_code=_trusts(run, trust_code))
 
 
 class App:

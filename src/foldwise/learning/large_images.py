@@ -39,7 +39,7 @@ FLOATS_PER_CLASS = 3  # of each pixel of an image that is predicted whole: sums,
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnMask:
     """What is counted of a mask while it is written.
 
     Attributes:
@@ -97,7 +97,7 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     pixel_um: PixelUm | None = None,
     side_px: int | None = None,
     progress: Callable[[float], None] = lambda _: None,
-) -> Drawn:
+) -> DrawnMask:
     """Write the mask as a TIFF in tiles, and a small picture.
 
     In memory are a tile on its way through a network, one row of tiles of probabilities, and 256 MiB of the file.
@@ -123,8 +123,8 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     ):
 
         def drawn() -> Iterator[np.ndarray]:
-            asked = Flipped(plain) if flips else plain
-            for top, bottom, p_Khw in _probabilities(image, asked, winner, side_px, progress):
+            runtime = Flipped(plain) if flips else plain
+            for top, bottom, p_Khw in _probabilities(image, runtime, winner, side_px, progress):
                 keep(top, p_Khw.numpy())
                 yield counted.drawn(top, bottom, p_Khw)
 
@@ -135,7 +135,7 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     shares = tuple((counted.pixels / counted.pixels.sum()).tolist())
     shape_CHW = winner.model.num_channels, height, width
     novelty = winner.training_images.novelty_of_parts(shape_CHW, image.window)
-    return Drawn(counted.sure / (height * width), shares, tuple(image.steps), novelty)
+    return DrawnMask(counted.sure / (height * width), shares, tuple(image.steps), novelty)
 
 
 def _probabilities(

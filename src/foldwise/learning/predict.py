@@ -19,7 +19,7 @@ from foldwise.data.formats.reading import channel_files
 from foldwise.data.formats.steps import what_was_done
 from foldwise.data.formats.windows import large_image
 from foldwise.data.overlays import overlay
-from foldwise.errors import DataError, FoldwiseError
+from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.checkpoints.winner import digest_of_networks, settings_digest
 from foldwise.learning.large_images import large_among, write_large
@@ -32,6 +32,7 @@ from foldwise.learning.prediction_files import (
     check_submission,
     files_of,
     images_to_predict,
+    left_out,
     refuse_to_replace,
     summary,
     warnings_of,
@@ -42,20 +43,14 @@ from foldwise.learning.resuming import Answered, Journal, image_digest
 from foldwise.learning.runtimes import pick_runtime
 from foldwise.learning.training.devices import pick_device, steady
 from foldwise.storage import write_json, written_whole
-from foldwise.text import some
 
 if TYPE_CHECKING:
     from foldwise.learning.export.proof import Predictor
 
-NUM_CURES = 3  # of images that are left out
 BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once
 
 
 Progress = Callable[[float, int], None]
-
-
-class LeftOut(DataError):
-    """Some images could not be predicted; the predictions of the others are written."""
 
 
 @dataclass(frozen=True)
@@ -120,19 +115,16 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind)
         answered = job.done(chosen, problems, progress)
         write_table(loaded, answered, out, submission)
-    reached: dict[str, Any] = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
+    record: dict[str, Any] = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
     if kind:
-        reached["probabilities"] = {
-            "kind": probabilities,
-            "one_is": kind.scale,
-            "classes": loaded.model.classes,
-        }
-    reached |= {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
-    write_json(out / RECORD, {"foldwise": version("foldwise"), **reached})
+        about = {"kind": probabilities, "one_is": kind.scale, "classes": loaded.model.classes}
+        record |= {"probabilities": about}
+    record |= {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
+    write_json(out / RECORD, {"foldwise": version("foldwise"), **record})
     for message in _notes(loaded, answered):
         warn(message)
     if problems:
-        raise _left_out(problems, num_images, out)
+        raise left_out(problems, num_images, out)
     return out
 
 
@@ -249,20 +241,6 @@ class _Job:
         shares = np.bincount(labels_HW.ravel(), minlength=num) / labels_HW.size
         certainty = prediction.probabilities.max(0).mean()
         return [f"{certainty:.6f}", *(f"{share:.6f}" for share in shares)]
-
-
-def _left_out(problems: list[DataError], num_images: int, out: Path) -> FoldwiseError:
-    """What is raised at the end: some images were left out, or none is left."""
-    num_kept = num_images - len(problems)
-    listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
-    listed = listed.replace(",   ", "\n  ")
-    verb = "was" if len(problems) == 1 else "were"
-    what = f"{len(problems)} of {num_images} images {verb} left out:\n{listed}"
-    cures = list(dict.fromkeys(problem.cure for problem in problems if problem.cure))[:NUM_CURES]
-    if not num_kept:
-        return DataError(what, cure=" ".join(cures) or "Name images like those of the training.")
-    kept = f"The predictions of the other {num_kept} are in {out}."
-    return LeftOut(what, cure=" ".join([kept, *cures]))
 
 
 def predicted(

@@ -20,7 +20,7 @@ from foldwise.data.layouts.files import (
     unreadable_files,
 )
 from foldwise.data.novelty import UNLIKE_P, Novelty
-from foldwise.errors import DataError, SpecError
+from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.learning.probability_files import FOLDER, ProbabilityKind
 from foldwise.learning.resuming import JOURNAL, Answered
 from foldwise.storage import written_whole
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 TABLE, RECORD, MASKS, OVERLAYS = "predictions.csv", "predictions.json", "masks", "overlays"  # what is written
 WARNING = "warning"  # the last column: why not to rely on this row; empty where there is nothing to say
 SUBMISSION_COLUMNS = ("Id", "Predicted")
+NUM_CURES = 3  # of images that are left out
+
+
+class LeftOut(DataError):
+    """Some images could not be predicted; the predictions of the others are written."""
 
 
 def images_to_predict(images: Path) -> tuple[list[str], list[DataError]]:
@@ -196,8 +201,8 @@ def write_table(winner: Winner, answered: dict[str, Answered], out: Path, submis
     """
     classes = winner.model.classes
     if winner.model.task.endswith("segmentation"):
-        kept = any(len(image.files) > 2 for image in answered.values())
-        files = ["mask", "overlay", *(["probabilities"] if kept else [])]
+        with_probabilities = any(len(image.files) > 2 for image in answered.values())
+        files = ["mask", "overlay", *(["probabilities"] if with_probabilities else [])]
         head = ["image", *files, "certainty", *(f"share_{name}" for name in classes)]
     else:
         kinds = ["probability"] if winner.temperature is None else ["probability", "calibrated"]
@@ -291,3 +296,17 @@ def summary(winner: Winner, warnings: Sequence[Sequence[str]]) -> list[str]:
 def _of_all(number: int, warnings: Sequence[Sequence[str]]) -> str:
     """``3 of 10 images have``."""
     return f"{number:,} of {count(len(warnings), 'image')} {'has' if number == 1 else 'have'}"
+
+
+def left_out(problems: list[DataError], num_images: int, out: Path) -> FoldwiseError:
+    """What is raised at the end: some images were left out, or none is left."""
+    num_kept = num_images - len(problems)
+    listed = some([f"  {problem.where}: {problem.what}" for problem in problems], 20)
+    listed = listed.replace(",   ", "\n  ")
+    verb = "was" if len(problems) == 1 else "were"
+    what = f"{len(problems)} of {num_images} images {verb} left out:\n{listed}"
+    cures = list(dict.fromkeys(problem.cure for problem in problems if problem.cure))[:NUM_CURES]
+    if not num_kept:
+        return DataError(what, cure=" ".join(cures) or "Name images like those of the training.")
+    kept = f"The predictions of the other {num_kept} are in {out}."
+    return LeftOut(what, cure=" ".join([kept, *cures]))

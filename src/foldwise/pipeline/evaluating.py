@@ -112,14 +112,10 @@ def evaluate(
         section = judged_elsewhere(folder, out, chosen)
         if section is None:
             raise RunError(f"{run} has no fits that are done", cure="foldwise run goes on with it.")
-        each = _each(
-            scores, external, several=str(record["members"][0]["model"]["task"]).startswith("multilabel")
-        )
-        like, images_of = training_images(model), external.packed.image
-        novelties = [like.novelty(images_of(index)) for index in range(len(each))]
-        names = [case.name for case in external.dataset.cases]
-        unlike = {name: own.warning for name, own in zip(names, novelties, strict=True)}
-        notes += like.sentence(unlike)
+        several = str(record["members"][0]["model"]["task"]).startswith("multilabel")
+        each = _each(scores, external, several=several)
+        novelties, unlike, sentences = _compared(model, external)
+        notes += sentences
         drawn = _drawn(model, external, each, device)
         worst = [replace(image, warning="; ".join(unlike[image.name])) for image in drawn]
     measure = MEASURES.get(FAMILIES[external.dataset.task], MEASURE)
@@ -129,6 +125,15 @@ def evaluate(
     order = np.argsort(each, kind="stable")
     scored = tuple((external.dataset.cases[index].name, float(each[index])) for index in order)
     return Evaluation(section, out, scored, tuple(notes))
+
+
+def _compared(model: Path, external: ExternalSet) -> tuple[list[Novelty], dict[str, list[str]], list[str]]:
+    """How unlike the training images each image is, the warning of it by name, and what to say of all."""
+    like, images_of = training_images(model), external.packed.image
+    cases = external.dataset.cases
+    novelties = [like.novelty(images_of(index)) for index in range(len(cases))]
+    unlike = {case.name: own.warning for case, own in zip(cases, novelties, strict=True)}
+    return novelties, unlike, like.sentence(unlike)
 
 
 def _scored(

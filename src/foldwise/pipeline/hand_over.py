@@ -137,8 +137,8 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         RunError: the run has no such model yet, or it needs own code that nobody trusts.
         SpecError: there is no such configuration, fold or runtime.
     """
-    from foldwise.learning.predict import LeftOut, predict_images
-    from foldwise.learning.prediction_files import RECORD
+    from foldwise.learning.predict import predict_images
+    from foldwise.learning.prediction_files import RECORD, LeftOut
     from foldwise.reporting.predictions import write_pictures
 
     refuse_device(device)
@@ -154,8 +154,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
             raise
     if pictures:
         write_pictures(winner, images, out)
-    record: dict[str, Any] = read_json(out / RECORD)
-    return record
+    return dict(read_json(out / RECORD))
 
 
 def load(

@@ -281,7 +281,7 @@ def _polygons(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 def _yolo_names(folder: Path) -> dict[int, str]:
     """Class names by their numbers, of the nearest list of them at most two folders up; none where there is none."""
     places = (folder, folder.parent, folder.parent.parent)
-    path = next((path for place in places for name in NAME_LISTS if (path := place / name).is_file()), None)
+    path = next((path for folder in places for name in NAME_LISTS if (path := folder / name).is_file()), None)
     return _names_in(path, path.stat().st_mtime_ns) if path else {}
 
 

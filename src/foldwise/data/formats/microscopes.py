@@ -211,6 +211,6 @@ def czi(path: Path) -> Iterator[Scan]:
 def _czi_pixel_um(file: Any) -> PixelUm | None:
     """The scaling of the description, which is in metres."""
     text = file.metadata() or ""
-    found = (re.search(rf'<Distance Id="{axis}">\s*<Value>([^<]+)</Value>', text) for axis in "YX")
-    sides = [float(size[1]) * 1e6 for size in found if size]
+    stated = (re.search(rf'<Distance Id="{axis}">\s*<Value>([^<]+)</Value>', text) for axis in "YX")
+    sides = [float(size[1]) * 1e6 for size in stated if size]
     return (sides[0], sides[1]) if len(sides) == 2 else None

@@ -210,8 +210,8 @@ def _of_zarr(path: Path, stack: ExitStack) -> Windows | None:
     if axes is None or scan.part is None:
         return None
     part, shape = scan.part, _shape_CHW(axes)
-    kept = [name for name in scan.axes if name in "CYXS"]
-    order = [kept.index(name) for name in "CSYX" if name in kept]
+    letters = [name for name in scan.axes if name in "CYXS"]
+    order = [letters.index(name) for name in "CSYX" if name in letters]
 
     def read(top: int, bottom: int, left: int, right: int) -> np.ndarray:
         spans = {"Y": slice(top, bottom), "X": slice(left, right), "C": slice(None), "S": slice(None)}

@@ -49,14 +49,14 @@ def init(
 
     is_asked = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     unasked = first if yes else safest
-    asked: dict[str, Any] = {"stated": set_, "hours": hours}
+    stated: dict[str, Any] = {"stated": set_, "hours": hours}
     if as_json:
-        drafted = draft(images, out, force=force, ask=unasked, observer=Silent(), **asked)
+        drafted = draft(images, out, force=force, ask=unasked, observer=Silent(), **stated)
         print(json.dumps(_record(drafted), ensure_ascii=False, indent=1))
         return
     with Terminal() as terminal:
         ask = _Asking(terminal) if is_asked else unasked
-        drafted = draft(images, out, force=force, ask=ask, observer=terminal, **asked)
+        drafted = draft(images, out, force=force, ask=ask, observer=terminal, **stated)
     _say(drafted)
 
 

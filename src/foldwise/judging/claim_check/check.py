@@ -60,8 +60,8 @@ class Checked:
     findings: tuple[CheckedSentence, ...]
 
     def __repr__(self) -> str:
-        found = [f"{finding.verdict}: {finding.sentence}" for finding in self.findings]
-        return "\n".join(found) or f"{self.num_sentences} sentences claim nothing"
+        lines = [f"{finding.verdict}: {finding.sentence}" for finding in self.findings]
+        return "\n".join(lines) or f"{self.num_sentences} sentences claim nothing"
 
     def count(self, verdict: Answer) -> int:
         """How many sentences have this answer."""
