@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import psutil
 
 from foldwise.processes import text_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MACHINE, AFFINITY, CGROUP = "the machine", "its affinity", "the cgroup of this container or job"
 # Batch systems that may count without a cgroup: the job, its processors on this node, and its memory there in MB.
@@ -148,3 +153,20 @@ def _first_cores(folder: Path) -> _Limit:
 
 
 _NONE = _Limit(2**63, 2**63, float("inf"))
+
+
+def on_one_blas_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """The same function, in which linear algebra takes one thread.
+
+    Sums that threads share are rounded by how many there are, so that numbers would differ from one machine to another;
+    and for matrices as small as those of a verdict, threads mostly wait for each other: 26 s of CPU became 14.
+    """
+
+    @wraps(function)
+    def limited(*args: P.args, **keywords: P.kwargs) -> R:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+        with threadpool_limits(limits=1, user_api="blas"):
+            return function(*args, **keywords)
+
+    return limited

@@ -22,17 +22,12 @@ from foldwise.text import count, some
 
 Floats = npt.NDArray[np.float64]
 VERSION = 1  # raised when an image would have other numbers
-FULL_PX, PATCH_PX, PATCHES = (
-    2**20,
-    256,
-    4,
-)  # of a larger image 4 x 4 parts are looked at: it may not fit in memory
+# Of a larger image 4 x 4 parts are looked at: it may not fit in memory.
+FULL_PX, PATCH_PX, PATCHES = 2**20, 256, 4
 NUM_LEVELS, NUM_NEAREST = 6, 3
 LEVEL = 0.01  # of false alarms, at most, where there are enough training images to know it
-MIN_GROUPS, ENOUGH = (
-    10,
-    99,
-)  # groups, or images without: from fewer nothing is said; from so many 1 % can be counted
+# Groups, or images without: from fewer nothing is said; from so many 1 % can be counted.
+MIN_GROUPS, ENOUGH = 10, 99
 LIKE = 0.05  # p of an image that is changed in one respect, from which that respect explains it
 MAX_IMAGES = 1000  # of the training that are compared with: 10 s of them, once
 NAMED = 2

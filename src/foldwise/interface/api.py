@@ -130,9 +130,8 @@ def run(  # noqa: PLR0913 - each is an option of a run
     from foldwise.study.reading import open_study
 
     file = open_study(_study(study), overrides, variants, profile=(launcher, tuple(profile)))
-    options = RunOptions(
-        out if out is None else Path(out), workers, device, launcher, retry=retry, fetch=fetch
-    )
+    to = None if out is None else Path(out)
+    options = RunOptions(to, workers, device, launcher, retry=retry, fetch=fetch)
     with nullcontext(Silent()) if quiet else _goes_on(Terminal()) as observer:
         folder, _ = pipeline.run(file, options, observer)
     done = Run(folder, trust_code=bool(own_names_of(file)))

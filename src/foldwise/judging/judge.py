@@ -56,6 +56,7 @@ from foldwise.judging.verdict import (
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import ExternalSection
 from foldwise.metrics.table import Metric
+from foldwise.resources import on_one_blas_thread
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.sealed import seal
 from foldwise.study.spec import LEAVE_ONE_OUT, Study, Validation
@@ -63,6 +64,7 @@ from foldwise.study.spec import LEAVE_ONE_OUT, Study, Validation
 MAX_IN_PAIRS = 60  # configurations of which every pair is in the verdict
 
 
+@on_one_blas_thread
 def judge(folder: RunFolder) -> Verdict:
     """Judge what is done, and write verdict.json, curves.npz, results.csv and scores.csv, sealed, into the run folder.
 
@@ -80,6 +82,7 @@ def judge(folder: RunFolder) -> Verdict:
     return verdict
 
 
+@on_one_blas_thread
 def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
     """The verdict on what is done, and the scores it rests on; neither is written.
 
@@ -92,6 +95,7 @@ def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
     return verdict_of(study, rows, folder), rows
 
 
+@on_one_blas_thread
 def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Verdict:
     """The verdict of a study on its rows, and on the external set of its run folder; nothing is written."""
     judgement = _judgement(study, rows)
@@ -219,6 +223,7 @@ def _division(validation: Validation, num_folds: int) -> Division:
     return "given_folds" if num_folds > 1 else "given_split"
 
 
+@on_one_blas_thread
 def judged_elsewhere(folder: RunFolder, laid_out: Path, configuration: str) -> ExternalSection | None:
     """What a configuration scores on labelled images elsewhere, laid out as the external set of a study is."""
     study, rows = folder.load_study(), read_rows(folder)

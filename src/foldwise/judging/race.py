@@ -23,6 +23,7 @@ from foldwise.judging.statistics.racing import InterimScores, ruled_out
 from foldwise.judging.verdict_configurations import Standing
 from foldwise.judging.verdict_sections import RaceLook, RaceSection
 from foldwise.metrics.influence import Units
+from foldwise.resources import on_one_blas_thread
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.plan import skipped
 from foldwise.runs.racing import ALWAYS_LEFT, Race, Ruling, Split, looked_at, ruling_name
@@ -31,6 +32,7 @@ from foldwise.study.spec import Study
 from foldwise.text import count
 
 
+@on_one_blas_thread
 def look(folder: RunFolder) -> bool:
     """Rule on a block of fits once all of them are settled, and write it down; whether the plan has more items for it.
 

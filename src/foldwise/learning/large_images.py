@@ -131,11 +131,10 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
         _write_mask(scratch, image.size_hw, drawn(), pixel_um)
     with written_whole(files[1]) as scratch:
         Image.fromarray(counted.picture()).save(scratch, "PNG")
-    height, width = image.size_hw
     shares = tuple((counted.pixels / counted.pixels.sum()).tolist())
-    shape_CHW = winner.model.num_channels, height, width
+    shape_CHW = winner.model.num_channels, *image.size_hw
     novelty = winner.training_images.novelty_of_parts(shape_CHW, image.window)
-    return DrawnMask(counted.sure / (height * width), shares, tuple(image.steps), novelty)
+    return DrawnMask(counted.sure / math.prod(image.size_hw), shares, tuple(image.steps), novelty)
 
 
 def _probabilities(

@@ -89,7 +89,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         winner: the folder that `make_winner` made.
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         runtime, submission: one of `runtimes.RUNTIMES`; a CSV file to write besides, see `write_submission`.
-        flips: whether the mirror images are asked about as well, and the mean is taken.
+        flips: whether to take the mean over the image and its mirror images.
         probabilities: of masks, a kind of `PROBABILITIES`: a file for each image, under ``probabilities/``.
         warn, progress: called with what to know of the predictions; with how many images are done, a part of a large
             one as a fraction, and of how many.
@@ -115,17 +115,21 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind)
         answered = job.done(chosen, problems, progress)
         write_table(loaded, answered, out, submission)
-    record: dict[str, Any] = {"runtime": chosen.sentence(), "model": loaded.score, "flips": flips}
-    if kind:
-        about = {"kind": probabilities, "one_is": kind.scale, "classes": loaded.model.classes}
-        record |= {"probabilities": about}
+    record = _record(loaded, kind, probabilities) | {"runtime": chosen.sentence(), "flips": flips}
     record |= {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
-    write_json(out / RECORD, {"foldwise": version("foldwise"), **record})
+    write_json(out / RECORD, record)
     for message in _notes(loaded, answered):
         warn(message)
     if problems:
         raise left_out(problems, num_images, out)
     return out
+
+
+def _record(winner: Winner, kind: ProbabilityKind | None, name: str | None) -> dict[str, Any]:
+    """What predictions are of, for a program that reads them."""
+    about = {"kind": name, "one_is": kind.scale, "classes": winner.model.classes} if kind else None
+    stated: dict[str, Any] = {"foldwise": version("foldwise"), "model": winner.score}
+    return stated | ({"probabilities": about} if about else {})
 
 
 def _make_room(winner: Winner, files: dict[str, tuple[str, ...]], out: Path, submission: Path | None) -> None:

@@ -308,5 +308,5 @@ def left_out(problems: list[DataError], num_images: int, out: Path) -> FoldwiseE
     cures = list(dict.fromkeys(problem.cure for problem in problems if problem.cure))[:NUM_CURES]
     if not num_kept:
         return DataError(what, cure=" ".join(cures) or "Name images like those of the training.")
-    kept = f"The predictions of the other {num_kept} are in {out}."
-    return LeftOut(what, cure=" ".join([kept, *cures]))
+    others = f"The predictions of the other {num_kept} are in {out}."
+    return LeftOut(what, cure=" ".join([others, *cures]))

@@ -90,8 +90,7 @@ def evaluate(
         out: gets the page, the scores as JSON and a row per image; an earlier evaluation in it is replaced.
             ``<run>-on-<folder>`` where None.
         configuration: by name or id; the winner by default.
-        labels: keys of `data.external`, where the layout does not say everything.
-        device: auto, cpu, cuda or mps.
+        labels, device: keys of `data.external`, where the layout does not say everything; auto, cpu, cuda or mps.
         trust_code: whether own code that the run folder names may be run.
 
     Raises:
@@ -115,15 +114,15 @@ def evaluate(
         several = str(record["members"][0]["model"]["task"]).startswith("multilabel")
         each = _each(scores, external, several=several)
         novelties, unlike, sentences = _compared(model, external)
-        notes += sentences
         drawn = _drawn(model, external, each, device)
         worst = [replace(image, warning="; ".join(unlike[image.name])) for image in drawn]
+    notes += sentences
     measure = MEASURES.get(FAMILIES[external.dataset.task], MEASURE)
     write_evaluation(out / PAGE, section, read_verdict(folder.verdict), worst, measure=measure, notes=notes)
     _write_table(out / IMAGES, external.dataset, each, novelties)
     write_json(out / RECORD, section.model_dump(mode="json") | {"notes": list(notes)})
-    order = np.argsort(each, kind="stable")
-    scored = tuple((external.dataset.cases[index].name, float(each[index])) for index in order)
+    cases = external.dataset.cases
+    scored = tuple((cases[index].name, float(each[index])) for index in np.argsort(each, kind="stable"))
     return Evaluation(section, out, scored, tuple(notes))
 
 

@@ -95,8 +95,9 @@ class YamlSource:
     def where(self, keys: Keys) -> str:
         """Where a key was set: ``study.yaml:12:5``, or how that was written outside of the file."""
         line, column = self.position(keys, at="key")
-        place = dotted(keys) if self.by_keys else f"{self.name}:{line + 1}:{column + 1}"
-        return self.outside(keys) or place
+        return self.outside(keys) or (
+            dotted(keys) if self.by_keys else f"{self.name}:{line + 1}:{column + 1}"
+        )
 
     def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
         """The error that shows a place, both from 0."""
@@ -176,11 +177,11 @@ def parse(text: str, *, name: str, by_keys: bool = False) -> YamlSource:
     except (MarkedYAMLError, ReaderError, YAMLError, YAMLWarning) as error:
         raise _form_error(source, error) from None
     except RecursionError:
-        raise SpecError(
+        what, cure = (
             "lists or mappings are nested too deeply",
-            where=name,
-            cure="Write it with fewer levels: nothing here needs so many.",
-        ) from None
+            "Write it with fewer levels: nothing here needs so many.",
+        )
+        raise SpecError(what, where=name, cure=cure) from None
     except _TooManyNodes:
         what = f"there are more than {MAX_NODES:,} keys and values, with what aliases (*name) repeat"
         raise SpecError(what, where=name, cure="Leave most of them out: a study has some tens.") from None

@@ -42,9 +42,7 @@ TRAIN, VALIDATION, TEST = range(3)  # places in ROLES
 _TRIES = 20
 
 
-UNTOUCHED = (
-    "Leave splits.csv as foldwise wrote it: run the study again with another --out, which makes it anew."
-)
+UNTOUCHED = "Leave splits.csv as foldwise wrote it: run the study again with another --out."
 
 
 @dataclass(frozen=True)
@@ -260,7 +258,7 @@ def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[st
     for repeat, count_N in tested.items():
         if (count_N > 1).any() or (not single and (count_N < 1).any()):
             raise DataError(
-                f"repeat {repeat} does not test every image exactly once", where="splits.csv", cure=UNTOUCHED
+                f"repeat {repeat} does not test each image once", where="splits.csv", cure=UNTOUCHED
             )
 
 

@@ -69,11 +69,11 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     meaning = _recognised(census, data) if data.mask_values is None else _stated(census, data)
     if data.task not in {"auto", meaning.task, "multiclass_segmentation"}:
         problem = f"the masks hold {len(meaning.classes)} classes ({', '.join(meaning.classes)}), not those of {data.task}"
-        cure = "Leave data.task out, or state data.mask_values."
         if data.task.endswith("classification"):
-            problem = f"the labels are masks, which are for {meaning.task}, not {data.task}"
-            cure = "Leave data.task out; for classes of whole images give a folder per class, or labels.csv."
-        raise SpecError(problem, where="data.task", cure=cure)
+            problem = (
+                f"the labels are masks, which are for {meaning.task}; classes have folders, or labels.csv"
+            )
+        raise SpecError(problem, where="data.task", cure="Leave data.task out, or state data.mask_values.")
     task = meaning.task if data.task == "auto" else data.task
     statements = (*about_palettes, *meaning.statements)
     return MaskMeaning(task, meaning.classes, meaning.values, statements, decoded)

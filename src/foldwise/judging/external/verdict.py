@@ -31,6 +31,7 @@ from foldwise.judging.wording import with_interval
 from foldwise.metrics.influence import Units, mean_score
 from foldwise.metrics.outputs import Floats, Ints
 from foldwise.metrics.table import METRICS, Metric, choose_metric, reported
+from foldwise.resources import on_one_blas_thread
 from foldwise.study.ranges import MAX_MARGIN, MIN_ALPHA
 from foldwise.study.spec import Judging
 from foldwise.text import count, in_text, natural
@@ -39,6 +40,7 @@ MAX_FOLDS = 100  # whose scores are in the verdict one by one
 MARGIN = 0.01  # of scores between 0 and 1, as in a study
 
 
+@on_one_blas_thread
 def judged_files(
     paths: Sequence[Path], options: ScoreOptions | None = None
 ) -> tuple[Verdict, ExternalScores]:

@@ -30,6 +30,7 @@ from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
 from foldwise.metrics.table import Metric
+from foldwise.resources import on_one_blas_thread
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.paths import external_scores
 from foldwise.sealed import read_table
@@ -77,6 +78,7 @@ def external_section(
     return section.model_copy(update={"sentence": _sentence(section, judgement)})
 
 
+@on_one_blas_thread
 def judged_fold(folder: RunFolder, configuration: str, fold: int) -> str:
     """What the network of one fold, from 0, of the first repeat reached on its test images, in a sentence."""
     study = folder.load_study()

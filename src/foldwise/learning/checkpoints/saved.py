@@ -61,11 +61,7 @@ class SavedModel(BaseModel):
     encoder_from: str | None = None
 
     def rebuild(self, weights: dict[str, Tensor]) -> Network:
-        """The trained network, on the CPU, in evaluation mode; no pretrained weights are looked for.
-
-        Raises:
-            RunError: the weights are not those of this model.
-        """
+        """The trained network, on the CPU, in evaluation mode; RunError where the weights are not those of this model."""
         # Weights from elsewhere would only be overwritten, and may no longer be there.
         blank = self.training.model_copy(update={"weights": "none"})
         shape = DataShape(self.task, self.num_channels, len(self.classes), self.size_hw)
@@ -289,8 +285,7 @@ def load_winner(folder: Path, device: torch.device) -> Winner:
     with decoding(path):
         if record["schema"] != SCHEMA:
             what = f"the winner was written in form {record['schema']}, this foldwise reads {SCHEMA}"
-            cure = "Install the foldwise that wrote it, or run foldwise report of its run with this one."
-            raise RunError(what, cure=cure)
+            raise RunError(what, cure="Install the foldwise that wrote it, or run foldwise report anew.")
         members = tuple(_load(folder, member, device) for member in record["members"])
         sizes, pixel = record.get("sizes_px"), record.get("pixel_um")
         return Winner(
