@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from judged import judge
+from threadpoolctl import threadpool_info, threadpool_limits
 from tiny_run import CLASSES, Wanted, make_run
 
+from foldwise.judging import judge as judging
 from foldwise.judging.scores.rows import read_rows
 from foldwise.judging.sections.warnings import edge
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN
@@ -495,3 +497,18 @@ def test_a_single_image_is_a_step_also_where_a_few_have_groups(tmp_path):
     verdict = judge(folder)
     assert verdict["num_groups"] == 47
     assert verdict["answer"]["minimal_detectable_difference"] > 0.05  # without the step, 0: all are right
+
+
+def test_linear_algebra_takes_one_thread_whatever_the_machine_has(tmp_path, monkeypatch):
+    # Sums that threads share are rounded by how many there are: other numbers on another machine.
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    seen = []
+    monkeypatch.setattr(judging, "read_rows", lambda folder: (seen.append(threads()), read_rows(folder))[1])
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        judge(make_run(tmp_path / "run"))
+        assert threads() == before
+    assert seen == [{1}]
+    assert 2 in before

@@ -23,7 +23,8 @@ from foldwise.learning.checkpoints.winner import Decision, Seen, make_winner
 from foldwise.learning.large_images import write_large
 from foldwise.learning.networks import tiles
 from foldwise.learning.networks.tiles import Need, bands
-from foldwise.learning.predict import LeftOut, predict_images
+from foldwise.learning.predict import predict_images
+from foldwise.learning.prediction_files import LeftOut
 from foldwise.learning.resuming import image_digest
 from foldwise.learning.runtimes import TorchRuntime
 from foldwise.reporting.predictions import write_pictures

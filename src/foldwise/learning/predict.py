@@ -89,10 +89,8 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         winner: the folder that `make_winner` made.
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         runtime, submission: one of `runtimes.RUNTIMES`; a CSV file to write besides, see `write_submission`.
-        flips: whether to take the mean over the image and its mirror images.
-        probabilities: of masks, a kind of `PROBABILITIES`: a file for each image, under ``probabilities/``.
-        warn, progress: called with what to know of the predictions; with how many images are done, a part of a large
-            one as a fraction, and of how many.
+        flips, probabilities: whether mirror images are asked, too; of masks, a kind of `PROBABILITIES` to write.
+        warn, progress: called with what to know; with how many images are done, parts as a fraction, and of how many.
 
     Raises:
         FoldwiseError: there is no winner or no image, the runtime cannot be used, or files of somebody else are in `out`.
@@ -100,8 +98,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     """
     names, problems = images_to_predict(images)
     picked = pick_device(device)
-    # The same probabilities each time they are asked for.
-    with steady(0, torch.get_num_threads(), picked):
+    with steady(0, torch.get_num_threads(), picked):  # the same probabilities each time
         loaded = load_winner(winner, picked)
         kind = kind_of(probabilities, loaded.model.task)
         places = channel_places(loaded.channels, images, names)
@@ -115,20 +112,27 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind)
         answered = job.done(chosen, problems, progress)
         write_table(loaded, answered, out, submission)
-    record = _record(loaded, kind, probabilities) | {"runtime": chosen.sentence(), "flips": flips}
-    record |= {"images": num_images - len(problems), "winner": digest_of_networks(winner)}
-    write_json(out / RECORD, record)
-    for message in _notes(loaded, answered):
-        warn(message)
-    if problems:
-        raise left_out(problems, num_images, out)
+    record = {"runtime": chosen.sentence(), "flips": flips, "images": num_images - len(problems)}
+    write_json(out / RECORD, _record(loaded, winner, kind, probabilities) | record)
+    _tell(_notes(loaded, answered), problems, num_images, out, warn)
     return out
 
 
-def _record(winner: Winner, kind: ProbabilityKind | None, name: str | None) -> dict[str, Any]:
+def _tell(
+    notes: list[str], problems: list[DataError], num_images: int, out: Path, warn: Callable[[str], None]
+) -> None:
+    """Warn of what there is to know, and raise where images were left out."""
+    for message in notes:
+        warn(message)
+    if problems:
+        raise left_out(problems, num_images, out)
+
+
+def _record(winner: Winner, folder: Path, kind: ProbabilityKind | None, name: str | None) -> dict[str, Any]:
     """What predictions are of, for a program that reads them."""
     about = {"kind": name, "one_is": kind.scale, "classes": winner.model.classes} if kind else None
     stated: dict[str, Any] = {"foldwise": version("foldwise"), "model": winner.score}
+    stated |= {"winner": digest_of_networks(folder)}
     return stated | ({"probabilities": about} if about else {})
 
 

@@ -85,8 +85,7 @@ def evaluate(
     """Score a finished run on a labelled folder that nothing was trained or chosen on.
 
     Args:
-        run: a run folder.
-        images: the labelled images, laid out in any way that a study reads.
+        run, images: a run folder; the labelled images, laid out in any way that a study reads.
         out: gets the page, the scores as JSON and a row per image; an earlier evaluation in it is replaced.
             ``<run>-on-<folder>`` where None.
         configuration: by name or id; the winner by default.
@@ -94,8 +93,7 @@ def evaluate(
         trust_code: whether own code that the run folder names may be run.
 
     Raises:
-        RunError: the run has no winner yet, or the configuration has no network.
-        SpecError: `out` holds something else; there is no such key.
+        RunError, SpecError: the run has no winner yet, or the configuration no network; `out` holds something else.
         DataError: the images cannot be read, or do not go with the study, or some are in it.
     """
     refuse_device(device)

@@ -57,8 +57,7 @@ class YamlSource:
     Attributes:
         name: how messages call it.
         value: dicts, lists, str, int, float, bool and None; keys are texts as written.
-        data: the file as it was read.
-        num_nodes: keys, values, lists and mappings, with what aliases repeat.
+        data, num_nodes: the file as it was read; keys, values, lists and mappings, with what aliases repeat.
         positions: keys -> (position of the key, position of its value).
         errors: what is wrong with the form, such as a key that is stated twice.
         origins: keys of what a variant stated -> the keys where it stands in the text.
@@ -95,9 +94,8 @@ class YamlSource:
     def where(self, keys: Keys) -> str:
         """Where a key was set: ``study.yaml:12:5``, or how that was written outside of the file."""
         line, column = self.position(keys, at="key")
-        return self.outside(keys) or (
-            dotted(keys) if self.by_keys else f"{self.name}:{line + 1}:{column + 1}"
-        )
+        here = dotted(keys) if self.by_keys else f"{self.name}:{line + 1}:{column + 1}"
+        return self.outside(keys) or here
 
     def error_at(self, line: int, column: int, what: str, cure: str | None) -> SpecError:
         """The error that shows a place, both from 0."""
@@ -177,11 +175,8 @@ def parse(text: str, *, name: str, by_keys: bool = False) -> YamlSource:
     except (MarkedYAMLError, ReaderError, YAMLError, YAMLWarning) as error:
         raise _form_error(source, error) from None
     except RecursionError:
-        what, cure = (
-            "lists or mappings are nested too deeply",
-            "Write it with fewer levels: nothing here needs so many.",
-        )
-        raise SpecError(what, where=name, cure=cure) from None
+        cure = "Write it with fewer levels: nothing here needs so many."
+        raise SpecError("lists or mappings are nested too deeply", where=name, cure=cure) from None
     except _TooManyNodes:
         what = f"there are more than {MAX_NODES:,} keys and values, with what aliases (*name) repeat"
         raise SpecError(what, where=name, cure="Leave most of them out: a study has some tens.") from None

@@ -35,14 +35,12 @@ if TYPE_CHECKING:
     from foldwise.data.cases import Dataset
 
 ROLES = ("train", "validation", "test")
+UNTOUCHED = "Leave splits.csv as foldwise wrote it: run the study again with another --out."
 # The roles as digests spell them: another word would give every item another name, and cached ones would be done anew.
 _IN_DIGESTS = {"train": "train", "validation": "inner", "test": "test"}
 TRAIN, VALIDATION, TEST = range(3)  # places in ROLES
 # Deals by chance; more than one is needed only where large groups hold several rare classes.
 _TRIES = 20
-
-
-UNTOUCHED = "Leave splits.csv as foldwise wrote it: run the study again with another --out."
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,7 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     """What the mask values mean, from a census of all masks and what the study file states.
 
     Raises:
-        DataError: masks cannot be read (all at once), or the values leave more than one meaning open.
-        SpecError: stated values or classes do not fit.
+        DataError, SpecError: masks cannot be read (all at once) or mean more than one thing; what is stated does not fit.
     """
     palette: Palette = "auto"
     if data.mask_values is not None:
@@ -70,9 +69,7 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     if data.task not in {"auto", meaning.task, "multiclass_segmentation"}:
         problem = f"the masks hold {len(meaning.classes)} classes ({', '.join(meaning.classes)}), not those of {data.task}"
         if data.task.endswith("classification"):
-            problem = (
-                f"the labels are masks, which are for {meaning.task}; classes have folders, or labels.csv"
-            )
+            problem = f"the labels are masks, which are for {meaning.task}, not {data.task}"
         raise SpecError(problem, where="data.task", cure="Leave data.task out, or state data.mask_values.")
     task = meaning.task if data.task == "auto" else data.task
     statements = (*about_palettes, *meaning.statements)
