@@ -163,7 +163,7 @@ def test_small_blank_and_odd_images_have_numbers(training):
     assert np.isfinite(numbers_of(np.zeros((1, 64, 64), np.float32))[:5]).all()
 
 
-def test_the_sentence_names_images_and_what_most_of_them_have(training):
+def test_the_sentence_names_images_and_the_commonest_reasons(training):
     said = {
         "a.png": [f"{UNLIKE}: x"],
         "b.png": ["low certainty"],
@@ -172,7 +172,7 @@ def test_the_sentence_names_images_and_what_most_of_them_have(training):
     }
     [sentence] = training.sentence(said)
     assert "3 of 4 images are unlike the training images: a.png, c.png" in sentence
-    assert "Why: x (2 of them)." in sentence
+    assert "Why: x (2 of them); z (1 of them)." in sentence
     assert "at most 1 % are called so" in sentence
     assert training.sentence({"b.png": ["low certainty"]}) == []
 

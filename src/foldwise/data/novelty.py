@@ -200,14 +200,17 @@ class TrainingImages:
         unlike = {name: words for name, row in warnings.items() for words in row if words.startswith(UNLIKE)}
         if not unlike:
             return []
-        why, number = Counter(words.removeprefix(f"{UNLIKE}: ") for words in unlike.values()).most_common(1)[
-            0
-        ]
-        of_them = "" if number == len(unlike) else f" ({number:,} of them)"
+        reasons = Counter(words.removeprefix(f"{UNLIKE}: ") for words in unlike.values()).most_common(3)
+        all_alike = reasons[0][1] == len(unlike)
+        why = (
+            reasons[0][0]
+            if all_alike
+            else "; ".join(f"{each} ({number:,} of them)" for each, number in reasons)
+        )
         by_chance = max(LEVEL, 1 / (self.num_groups + 1))
         return [
             f"{len(unlike):,} of {count(len(warnings), 'image')} {'is' if len(unlike) == 1 else 'are'} {UNLIKE}: {some(unlike, 3)}. "
-            f"Why: {why}{of_them}. What the model says of such images was never judged. Of images like the training ones, "
+            f"Why: {why}. What the model says of such images was never judged. Of images like the training ones, "
             f"at most {100 * by_chance:.2g} % are called so."
         ]
 

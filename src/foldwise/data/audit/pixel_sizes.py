@@ -59,7 +59,7 @@ def _stated(data: DataSpec, sizes: dict[str, PixelUm]) -> list[Finding]:
         if not others:
             return []
         message = f"data.pixel_um states {in_um(stated)}, and {_spread(others)}."
-        cure = "State what is right; where the files are wrong, leave it: the study counts."
+        cure = "State what is right; bring images of another scale to this one, or leave them out; where the files are wrong, leave it: the study counts."
         return [Finding("pixel_size_contradicted", "warning", message, tuple(others), cure)]
     common = common_size(list(sizes.values()))
     if common is None:
