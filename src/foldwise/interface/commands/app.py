@@ -25,7 +25,7 @@ def app(
         console().print(f"{text[:1].upper()}{text[1:]}.", markup=False, highlight=False)
 
     with trying(run, device=device, port=port, trust_code=trust_code, say=say) as address:
-        say(f"The model of {run} is at {address}, on this computer only; Ctrl-C ends it")
+        say(f"The model of {run} is at {address} on this computer only; Ctrl-C ends it")
         if open_:
             webbrowser.open(address)
         try:

@@ -200,7 +200,8 @@ def numbers_of_training(
 def training_images(folder: Path) -> TrainingImages:
     """Those of the winner in `folder`, to compare new ones with; none where they were not there when it was laid out."""
     path = folder / TRAINING_IMAGES
-    if not path.is_file():
+    # One that was sealed and is gone is damage, which reading it says.
+    if not path.is_file() and TRAINING_IMAGES not in read_record(folder / MODEL)[1]:
         return NONE
     arrays = read_arrays(path, ("numbers", "groups"))
     numbers, groups = arrays["numbers"], arrays["groups"]
