@@ -16,9 +16,10 @@ if TYPE_CHECKING:
         RunError,
         SpecError,
     )
-    from foldwise.interface.api import check, claims, init, judge, look, open, report, run
+    from foldwise.interface.api import check, claims, init, judge, open, report, run
     from foldwise.interface.models import app, evaluate, export, load, predict
     from foldwise.interface.results import Judged, Run
+    from foldwise.interface.working import look, measure, plan, status, stop
 
 _ERRORS = (
     "FoldwiseError",
@@ -30,9 +31,8 @@ _ERRORS = (
     "ClaimsFalse",
 )
 _PLACES = {
-    **dict.fromkeys(
-        ("check", "claims", "init", "judge", "look", "open", "report", "run"), "foldwise.interface.api"
-    ),
+    **dict.fromkeys(("check", "claims", "init", "judge", "open", "report", "run"), "foldwise.interface.api"),
+    **dict.fromkeys(("look", "measure", "plan", "status", "stop"), "foldwise.interface.working"),
     **dict.fromkeys(("app", "evaluate", "export", "load", "predict"), "foldwise.interface.models"),
     **dict.fromkeys(("Judged", "Run"), "foldwise.interface.results"),
     **dict.fromkeys(_ERRORS, "foldwise.errors"),
@@ -56,10 +56,14 @@ __all__ = [
     "judge",
     "load",
     "look",
+    "measure",
     "open",
+    "plan",
     "predict",
     "report",
     "run",
+    "status",
+    "stop",
 ]
 
 

@@ -17,31 +17,21 @@ from PIL import Image
 import foldwise
 from foldwise.data.phantoms.catalogue import make
 from foldwise.interface import cli
+from foldwise.interface.calls import RENAMED
 from foldwise.judging.external.options import ScoreOptions
 from foldwise.pipeline import pipeline
 from foldwise.study.spec import Looking
 
+SINGLE = ("data", "model", "head", "augment", "freeze", "size")  # of measure: one model as options
 # Commands that have no function, and why.
 OF_THE_SHELL = {
-    "plan": "for workers that are started by hand, by commands",
     "work": "a worker is a process of its own",
-    "status": "of a run that others work on; run.verdict and run.failures say what came out",
-    "stop": "it ends processes and jobs that commands began",
     "fit": "a dict of one configuration is a study",
-    "measure": "writes a page and files",
     "doctor": "it looks at the machine from without",
     "demo": "it prints a first meeting",
 }
 # What is called otherwise, as it is several, a value and no sign, or the run's own word.
-CALLED = {
-    "set_": "overrides",
-    "variant": "variants",
-    "on": "launcher",
-    "no_fetch": "fetch",
-    "author": "authors",
-    "files": "scores",
-    "folder": "images",
-}
+CALLED = RENAMED | {"files": "scores"}
 # Options of a command that its function has not, and why.
 LEFT_OUT = {
     "phantom": "variants=['phantom']",
@@ -52,6 +42,8 @@ LEFT_OUT = {
     ("run", "dry_run"): "a script is for a shell",
     ("report", "serve"): "it waits for Ctrl-C",
     ("report", "port"): "of --serve",
+    **{("measure", key): "a dict of one configuration is a study" for key in SINGLE},
+    ("measure", "as_json"): "Speeds are data",
     ("evaluate", "set_"): "labels, by keyword",
     ("judge", "out"): "a Judged is kept as data and figures",
     ("claims", "every"): "all findings are given",
@@ -131,7 +123,8 @@ def test_a_command_and_its_function_have_the_same_options(name):
     names = {key: CALLED.get(key, key) for key in command if key not in left}
     assert set(names.values()) == set(function) - more
     for key, other in names.items():
-        if key != "no_fetch" and command[key] is not inspect.Parameter.empty:
+        needed = inspect.Parameter.empty in (command[key], function[other])
+        if key != "no_fetch" and not needed:
             assert plain(command[key]) == plain(function[other]), key
 
 
@@ -253,6 +246,22 @@ def test_failed_fits_are_warned_of_and_listed(tmp_path, monkeypatch):
     assert len(run.failures) == 4
     assert "no luck" in run.failures[0].message
     assert "fold 0" in run.failures[0].what
+
+
+def test_a_run_is_planned_watched_and_stopped_and_its_speed_measured(tmp_path):
+    planned = foldwise.plan(STUDY, out=tmp_path / "run")
+    seen = foldwise.status(planned)
+    assert (seen.items.waiting, seen.items.done) == (4, 0)
+    assert repr(seen).splitlines()[0].endswith(": 4 items: 4 waiting")
+    assert foldwise.stop(planned) == 0
+    assert "stopped  by `foldwise stop`" in repr(foldwise.status(planned))
+    with pytest.raises(foldwise.SpecError, match="out=… is for studies"):
+        foldwise.measure(planned, out=tmp_path / "speed")
+    how = {"batch_sizes": [1], "caches": "memory", "precisions": ["fp32"], "device": ["cpu"]}
+    speeds = foldwise.measure(STUDY, seconds=3, out=tmp_path / "speed", **how)
+    assert [point.batch_size for row in speeds.rows for point in row.points] == [1] * len(speeds.rows)
+    assert (tmp_path / "speed" / "speed.html").is_file()
+    assert "of speeds in" in repr(speeds)
 
 
 def test_ctrl_c_says_that_the_same_call_goes_on(tmp_path, monkeypatch, capsys):

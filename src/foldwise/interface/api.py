@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldwise.errors import unknown
+from foldwise.interface.calls import PathLike, StudyLike, plain_study, public
 from foldwise.interface.results import Judged, Run
 from foldwise.runs.folder import RunFolder
 from foldwise.storage import write_table
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
     from foldwise.pipeline.drafting import Draft
     from foldwise.pipeline.preparing import Prepared
 
-PathLike = str | os.PathLike[str]
-StudyLike = PathLike | Mapping[str, Any]
 
-
+@public
 def init(
     images: PathLike,
     out: PathLike = "study.yaml",
@@ -68,6 +67,7 @@ def init(
     return draft(Path(images), Path(out), ask=first if yes else safest, observer=Silent(), **how)
 
 
+@public
 def check(
     study: StudyLike,
     *,
@@ -84,15 +84,16 @@ def check(
     from foldwise.pipeline import pipeline
     from foldwise.study.reading import open_study
 
-    file = open_study(_study(study), overrides, variants)
+    file = open_study(plain_study(study), overrides, variants)
     prepared, _ = pipeline.check(file, progress=decoded, device=device)
     return prepared
 
 
+@public
 def run(  # noqa: PLR0913 - each is an option of a run
     study: StudyLike,
     *,
-    out: str | Path | None = None,
+    out: PathLike | None = None,
     workers: int | None = None,
     device: str = "auto",
     overrides: Sequence[str] = (),
@@ -129,7 +130,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
     from foldwise.pipeline.preparing import own_names_of
     from foldwise.study.reading import open_study
 
-    file = open_study(_study(study), overrides, variants, profile=(launcher, tuple(profile)))
+    file = open_study(plain_study(study), overrides, variants, profile=(launcher, tuple(profile)))
     to = None if out is None else Path(out)
     options = RunOptions(to, workers, device, launcher, retry=retry, fetch=fetch)
     with nullcontext(Silent()) if quiet else _goes_on(Terminal()) as observer:
@@ -137,7 +138,7 @@ def run(  # noqa: PLR0913 - each is an option of a run
     done = Run(folder, trust_code=bool(own_names_of(file)))
     if failures := done.failures:
         what = f"{count(len(failures), 'item')} failed, and all others are judged; run.failures lists them."
-        warnings.warn(f"{what} The first says: {failures[0].message}", stacklevel=2)
+        warnings.warn(f"{what} The first says: {failures[0].message}", stacklevel=3)
     return done
 
 
@@ -152,10 +153,7 @@ def _goes_on(terminal: Terminal) -> Iterator[Terminal]:
         raise
 
 
-def _study(study: StudyLike) -> Path | Mapping[str, Any]:
-    return study if isinstance(study, Mapping) else Path(study)
-
-
+@public
 def open(path: PathLike, *, trust_code: bool = False) -> Run:
     """A run folder that exists, whether its run is done or not.
 
@@ -168,6 +166,7 @@ def open(path: PathLike, *, trust_code: bool = False) -> Run:
     return Run(RunFolder.open(Path(path)), trust_code)
 
 
+@public
 def judge(*scores: PathLike | pd.DataFrame, **options: Any) -> Judged:
     """The verdict on scores from elsewhere: tables, summaries of nnU-Net, run folders, or frames of pandas.
 
@@ -210,7 +209,8 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(map(str, filled.columns), row, strict=True)) for row in filled.itertuples(index=False)]
 
 
-def report(run: PathLike, *, figures: str | Path | None = None, tensorboard: str | Path | None = None) -> Run:
+@public
+def report(run: PathLike, *, figures: PathLike | None = None, tensorboard: PathLike | None = None) -> Run:
     """Judge what is done so far, and write the report; for a run that was stopped, or that others work on.
 
     Args:
@@ -234,6 +234,7 @@ def report(run: PathLike, *, figures: str | Path | None = None, tensorboard: str
     return Run(folder, getattr(run, "trust_code", False))
 
 
+@public
 def claims(
     report: PathLike, text: str, *, metric: str | None = None, same: Mapping[str, str] | None = None
 ) -> Checked:
@@ -249,38 +250,3 @@ def claims(
     from foldwise.judging.claim_check.table import open_report
 
     return check(open_report(Path(report), metric=metric), text, same=dict(same or {}))
-
-
-def look(
-    run: PathLike,
-    *,
-    fit: str | None = None,
-    device: str = "auto",
-    progress: Callable[[dict[str, Any]], None] | None = None,
-    trust_code: bool = False,
-    **options: Any,
-) -> Path:
-    """Look inside the training of one fit, and write the report again; the folder of the look.
-
-    The fit is trained once more from its seed. A look that was done already is not done again.
-
-    Args:
-        run: a run with fits that are done, or its folder.
-        fit: (the beginning of) the id of a fit; the winner's first fold unless stated.
-        device: auto, cpu, cuda or mps, for settings that say auto.
-        progress: called with what is being done.
-        trust_code: whether own code that the run folder names may be run.
-        options: ``epochs``, ``points``, ``directions``, ``images``, ``losses``: as in the study's `look`.
-
-    Raises:
-        RunError: there is no winner and no fit is named, or the fit is not there or not done.
-        SpecError: a number, a loss or an epoch cannot be used.
-        ItemsFailed: the look ended with an error.
-    """
-    from foldwise.pipeline import looking, pipeline
-
-    beat = progress or (lambda _: None)
-    folder = RunFolder.open(Path(run))
-    done = looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
-    pipeline.finish(folder)
-    return done

@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from foldwise.errors import FoldwiseError, RunError, SpecError
+from foldwise.interface.calls import GO_ON, of_machine
 from foldwise.interface.commands.app import app as try_page
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
@@ -53,8 +54,6 @@ PLAIN = {
     "≥": ">=",
     "…": "...",
 }
-
-GO_ON = "What is done stays done: mend this, and the same command goes on."
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
 COMMANDS = (
@@ -106,13 +105,8 @@ def _code_of_commands() -> int:
             app(standalone_mode=True)
     except FoldwiseError as error:
         return _refused(error)
-    except OSError as error:  # a full disk, a folder that may not be written, a file that is gone: no bug
-        reason = error.strerror or str(error)
-        what = f"{reason}: {error.filename}" if error.filename else reason
-        return _refused(RunError(what, cure=GO_ON))
-    except MemoryError:
-        cure = "Use fewer --workers, or smaller images or batches."
-        return _refused(FoldwiseError("the memory of this machine is full", cure=cure))
+    except (OSError, MemoryError) as error:
+        return _refused(of_machine(error))
     except KeyboardInterrupt:  # 130 is what shells say of a program that Ctrl-C ended
         return _stopped()
     except SystemExit as ended:  # typer makes this of Ctrl-C, of a wrong option, and of a reader who has gone

@@ -9,30 +9,29 @@ run.export(formats=["onnx"], configuration="unet", fold=2)
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldwise.interface.calls import PathLike, RunLike, as_called, public
+
 if TYPE_CHECKING:
     from foldwise.learning.on_arrays import Model
     from foldwise.pipeline.evaluating import Evaluation
     from foldwise.pipeline.exporting import Export
-
-# A run folder, the folder of a model that was handed over, or a `Run`, which knows whether its own code may be run.
-RunLike = str | os.PathLike[str]
 
 
 def _trusts(run: RunLike, trust_code: bool) -> bool:
     return trust_code or getattr(run, "trust_code", False)
 
 
+@public
 def predict(  # noqa: PLR0913 - each is an option of the command
     run: RunLike,
-    images: str | Path,
-    out: str | Path,
+    images: PathLike,
+    out: PathLike,
     *,
     device: str = "auto",
     runtime: str = "auto",
@@ -41,7 +40,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     flips: bool = False,
     pictures: bool = False,
     probabilities: str | None = None,
-    submission: str | Path | None = None,
+    submission: PathLike | None = None,
     trust_code: bool = False,
     progress: Callable[[float, int], None] = lambda *_: None,
 ) -> Path:
@@ -80,7 +79,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     return Path(out)
 
 
-def _path(stated: str | Path | None) -> Path | None:
+def _path(stated: PathLike | None) -> Path | None:
     return None if stated is None else Path(stated)
 
 
@@ -92,9 +91,11 @@ def _warned_at_the_end() -> Iterator[Callable[[str], None]]:
         yield notes.append
     finally:
         for note in notes:
-            warnings.warn(note, stacklevel=4)  # this, the end of the with, the public function
+            # Below: this, the end of the with, the public function, and what checks its call.
+            warnings.warn(as_called(note, "predict"), stacklevel=5)
 
 
+@public
 def load(
     run: RunLike,
     *,
@@ -121,10 +122,11 @@ def load(
     return hand_over.load(Path(run), choice, trust_code=_trusts(run, trust_code), **how)
 
 
+@public
 def evaluate(
     run: RunLike,
-    images: str | Path,
-    out: str | Path | None = None,
+    images: PathLike,
+    out: PathLike | None = None,
     *,
     configuration: str | None = None,
     device: str = "auto",
@@ -154,18 +156,19 @@ def evaluate(
     return evaluating.evaluate(Path(run), Path(images), to, trust_code=_trusts(run, trust_code), **how)
 
 
+@public
 def export(  # noqa: PLR0913 - each is an option of the command
     run: RunLike,
-    out: str | Path | None = None,
+    out: PathLike | None = None,
     *,
     formats: Sequence[str] = (),
     configuration: str | None = None,
     fold: int | None = None,
-    images: str | Path | None = None,
+    images: PathLike | None = None,
     authors: Sequence[str] = (),
     licence: str | None = None,
     pixel_size: float | None = None,
-    ort_web: str | Path | None = None,
+    ort_web: PathLike | None = None,
     examples: int = 0,
     trust_code: bool = False,
 ) -> Export:
@@ -194,10 +197,10 @@ def export(  # noqa: PLR0913 - each is an option of the command
     from foldwise.pipeline import exporting, hand_over
 
     options = exporting.ExportOptions(
-        formats=(formats,) if isinstance(formats, str) else tuple(formats),
+        formats=tuple(formats),
         choice=hand_over.ModelChoice(configuration, fold),
         images=_path(images),
-        authors=(authors,) if isinstance(authors, str) else tuple(authors),
+        authors=tuple(authors),
         licence=licence,
         pixel_um=pixel_size,
         ort_web=_path(ort_web),
@@ -233,6 +236,7 @@ class App:
         return f'<a href="{self.address}" target="_blank">{self.address}</a> on this computer only, until .stop()'
 
 
+@public
 def app(run: RunLike, *, port: int = 0, device: str = "auto", trust_code: bool = False) -> App:
     """A page on this computer: drop images on the winner, see what it says and which training images are like them.
 

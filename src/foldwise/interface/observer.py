@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from rich.console import Console
 from rich.text import Text
 
 from foldwise.errors import ItemsFailed
@@ -150,7 +150,8 @@ def say_planned(folder: RunFolder) -> None:
     counts = folder.status(folder.load_plan())
     left = counts.waiting + counts.running
     out = console()
-    say_again(out, folder, folder.load_plan())
+    for line in done_again_lines(folder, folder.load_plan()):
+        out.print(line, markup=False)
     to_come = folder.load_plan().num_to_come
     by = "a race releases look by look" if folder.load_plan().race else "searches propose on the way"
     more = f", and at most {to_come} that {by}" if to_come else ""
@@ -168,13 +169,13 @@ def say_planned(folder: RunFolder) -> None:
         out.print(f"{what + ':':12}{command}{'    # ' + note if note else ''}", markup=False)
 
 
-def say_again(out: Console, folder: RunFolder, plan: Plan) -> None:
+def done_again_lines(folder: RunFolder, plan: Plan) -> Iterator[str]:
     """Which items are done again that were done before the study was edited, and why."""
     from foldwise.runs.edits import done_again
 
     for reason, number in done_again(folder, plan).items():
         were = "were" if number > 1 else "was"
-        out.print(f"  again    {count(number, 'item')} that {were} done before: {reason}", markup=False)
+        yield f"  again    {count(number, 'item')} that {were} done before: {reason}"
 
 
 def say_answer(folder: RunFolder, verdict: Verdict) -> None:

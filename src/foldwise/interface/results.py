@@ -10,7 +10,7 @@ from foldwise.errors import RunError, SpecError
 from foldwise.interface import models
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.runs.folder import RunFolder
-from foldwise.text import in_shell, some
+from foldwise.text import some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ class Displayed:
         """
         drawings = self._drawings()
         for title, svg in drawings.items():
-            if title.startswith(name):
+            if title.startswith(str(name)):
                 return Figure(title, svg)
         raise SpecError(f"no figure is called {name!r}", cure=f"There are: {some(list(drawings), 60)}.")
 
@@ -154,9 +154,8 @@ class Run(Displayed):
             RunError: nothing has been judged yet.
         """
         if not self.folder.verdict.exists():
-            raise RunError(
-                f"{self.folder.root} has no verdict yet", cure=f"foldwise report {in_shell(self.folder.root)}"
-            )
+            cure = f"foldwise.report({str(self.folder.root)!r}) judges what is done."
+            raise RunError(f"{self.folder.root} has no verdict yet", cure=cure)
         return read_verdict(self.folder.verdict)
 
     @property

@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from foldwise.data.audit.pixel_sizes import common_size, pixel_sizes
 from foldwise.data.formats.reading import read_pixels
-from foldwise.data.layouts.layouts import read_dataset
+from foldwise.data.layouts.layouts import read_dataset, require_folder
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.pipeline.contenders import FolderContents, document_of
 from foldwise.pipeline.options import Observer
@@ -23,7 +23,8 @@ from foldwise.pipeline.preflight import Costs, preflight
 from foldwise.pipeline.preparing import Prepared, as_stated, prepare
 from foldwise.runs.launchers.local import default_workers
 from foldwise.storage import whole_path, written_whole
-from foldwise.study.reading import open_study
+from foldwise.study.reading import StudyFile, open_study
+from foldwise.study.validation_errors import Keys
 from foldwise.study.yaml_places import parse_value
 from foldwise.text import duration
 
@@ -129,6 +130,7 @@ def draft(
     if path.exists() and not force:
         cure = "Name another file with --out, or add --force to replace it."
         raise RunError("there is a file of this name already", where=str(path), cure=cure)
+    require_folder(images)
     with written_whole(path) as scratch:
         drafting = _Drafting(scratch, path.name, whole_path(images, Path()), ask, observer, list(stated))
         look = drafting.settled(drafting.look)
@@ -169,9 +171,12 @@ class _Drafting:
     def look(self) -> FolderContents:
         """The data set, and what a sample of its images holds."""
         self._write({"study": "draft", "data": {"path": str(self.images)}, "train": {"model": "conv"}})
-        file = open_study(self.scratch)
+        file = self._opened()
         division = file.study.validate_
-        dataset = read_dataset(file.study.data, base=file.base, group=division.group, split=division.split)
+        with as_stated(file):
+            dataset = read_dataset(
+                file.study.data, base=file.base, group=division.group, split=division.split
+            )
         chosen = np.unique(np.linspace(0, len(dataset.cases) - 1, NUM_LOOKED_AT).astype(int))
         seen = [read_pixels(dataset.root, dataset.cases[index].image, dataset.decoding) for index in chosen]
         # Palettes are colours, and a plane of transparency is left out, as when they are decoded.
@@ -188,7 +193,7 @@ class _Drafting:
         seen: set[str] = set()
         while True:
             self._write(document_of(look, self.images, self.scratch.parent, effort, self.answers), named=True)
-            file = open_study(self.scratch)
+            file = self._opened()
             with as_stated(file):
                 prepared = prepare(file, progress=self.observer.decoding)
                 costs = preflight(prepared, trying=self.observer.trying)
@@ -210,6 +215,15 @@ class _Drafting:
                 self.left_open.append(question)
             if not answered:
                 return prepared, costs
+
+    def _opened(self) -> StudyFile:
+        """The study as far as it is drafted; its errors name what was answered, and never the file, which nobody wrote."""
+        written = [answer.partition("=")[0].strip() for answer in self.answers]
+        typed: dict[Keys, str] = {
+            tuple(key.split(".")): f"--set {answer}"
+            for key, answer in zip(written, self.answers, strict=True)
+        }
+        return open_study(self.scratch, typed=typed)
 
     def _is_answered(self, choices: Sequence[str]) -> bool:
         keys = {answer.partition("=")[0] for answer in self.answers}

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from pydantic import ValidationError
 
 from foldwise.csv_cells import TableWriter
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.external_set import ExternalSet, read_external
+from foldwise.data.layouts.layouts import require_folder
 from foldwise.data.novelty import UNLIKE_P, Novelty
 from foldwise.data.overlays import displayed, overlay
 from foldwise.errors import FoldwiseError, RunError, SpecError, unknown
@@ -36,6 +36,7 @@ from foldwise.sealed import read_table
 from foldwise.sealed_arrays import read_arrays
 from foldwise.storage import write_json, written_whole
 from foldwise.study.spec import DataSpec, ExternalData
+from foldwise.study.validation_errors import with_options
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Packed
@@ -174,13 +175,8 @@ def _read(
     for key in labels:
         if key not in keys:
             raise unknown(key, keys, "setting of labelled images", where="--set")
-    try:
-        stated = ExternalData.model_validate({**labels, "path": str(images.resolve())})
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise SpecError(
-            wrong, where="--set", cure=f"Write them as data.external of a study: {', '.join(keys)}."
-        ) from None
+    require_folder(images)
+    stated = with_options(ExternalData(path=str(images.resolve())), labels, under="labelled images")
     validation = study.validate_
     packed: Packed
     try:
@@ -192,7 +188,12 @@ def _read(
         validation = validation.model_copy(update={"near_duplicates": "ignore"})
         notes.append(UNCHECKED)
     data = data.model_copy(update={"external": stated})
-    external = read_external(data, dataset, packed, base=Path.cwd(), validation=validation)
+    try:
+        external = read_external(data, dataset, packed, base=Path.cwd(), validation=validation)
+    except FoldwiseError as error:
+        if error.where and error.where.startswith("data."):  # nobody wrote a study of them
+            error.where = str(images)
+        raise
     assert external is not None  # it is stated
     return external, notes
 

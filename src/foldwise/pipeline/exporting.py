@@ -24,7 +24,7 @@ from foldwise.pipeline.mending import packed_of
 from foldwise.pipeline.model_card import CardFacts, card_facts, model_card, side_um
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import seal
-from foldwise.storage import folder_replaced
+from foldwise.storage import NEW_FOLDER, folder_replaced, refuse_file
 
 if TYPE_CHECKING:
     from foldwise.learning.checkpoints.saved import Winner
@@ -134,9 +134,8 @@ def _beside(run: Path, choice: ModelChoice) -> Path:
 def _refuse_to_replace(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()) and not (out / RECORD).is_file():
         what = f"{out} holds files that are no export, and would be lost"
-        raise SpecError(what, where="--out", cure="Name a folder that is not there yet.")
-    if out.is_file():
-        raise SpecError(f"{out} is a file", where="--out", cure="Name a folder that is not there yet.")
+        raise SpecError(what, where="--out", cure=NEW_FOLDER)
+    refuse_file(out)
 
 
 def _export(

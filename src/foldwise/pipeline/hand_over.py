@@ -27,7 +27,7 @@ from foldwise.learning.checkpoints.winner import (
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table
-from foldwise.storage import as_json
+from foldwise.storage import as_json, refuse_file
 from foldwise.study.own_code import own_names
 from foldwise.study.trusted_code import refuse_untrusted, trusting, unchanged_files
 from foldwise.text import in_shell, some
@@ -142,6 +142,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     from foldwise.reporting.predictions import write_pictures
 
     refuse_device(device)
+    refuse_file(out)
     winner = model_of(run, choice)
     with own_code_of(winner, trust_code):
         try:

@@ -30,6 +30,7 @@ from foldwise.study.spec import Measuring, Study
 from foldwise.study.training import Training
 from foldwise.study.trusted_code import refuse_untrusted, trusting
 from foldwise.study.validation_errors import with_options
+from foldwise.text import count
 
 SECONDS = 60.0
 LEAST_S = 3.0  # for one model with one cache; with less there is one repeat of most numbers
@@ -65,6 +66,15 @@ class Speeds:
     folder: RunFolder
     rows: tuple[ModelThroughput, ...]
     not_tried: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        measured = count(sum(row.error is None for row in self.rows), "row")
+        return "\n".join(
+            (
+                f"{measured} of speeds in {self.folder.root}",
+                *(f"not measured: {each}" for each in self.not_tried),
+            )
+        )
 
     def fail_if_none(self) -> None:
         """Raise ItemsFailed where nothing could be measured."""

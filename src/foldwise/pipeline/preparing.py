@@ -31,7 +31,7 @@ from foldwise.runs.racing import plan_race
 from foldwise.runs.searching.samplers import check_sampler
 from foldwise.runs.searching.search import plan_searches
 from foldwise.sealed import Damaged, seal
-from foldwise.storage import write_table
+from foldwise.storage import refuse_file, write_table
 from foldwise.study.configurations import Configuration, configurations, in_groups, samples_of
 from foldwise.study.own_code import OwnCode, own_code, own_names
 from foldwise.study.reading import StudyFile, findable
@@ -109,7 +109,9 @@ def fetch(file: StudyFile, progress: Fetching, fetched: Callable[[Path], None]) 
 
 def run_root(file: StudyFile, out: Path | None) -> Path:
     """Where the run of a study lies: each choice of variants has a folder of its own."""
-    return out or Path("runs") / "-".join([file.study.study, *file.variants])
+    root = out or Path("runs") / "-".join([file.study.study, *file.variants])
+    refuse_file(root)
+    return root
 
 
 def prepare(file: StudyFile, *, progress: Progress | None = None) -> Prepared:

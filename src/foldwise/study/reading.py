@@ -108,6 +108,7 @@ def open_study(
     # Last, so that what is typed at a command counts more than any file.
     override(source, overrides)
     source.overrides |= typed or {}
+    source.by_keys |= typed is not None  # nobody wrote the file
     lay_profile(source, *profile)
     study, more_errors = _checked(source.value, base=path.resolve().parent)
     errors = [*source.errors, *errors, *more_errors]

@@ -64,7 +64,7 @@ def refuse_untrusted(names: Collection[str], *, where: str | None = None, copies
     raise RunError(
         f"code that did not come with foldwise is named, and was not run: {listed}",
         where=where,
-        cure="Read it, with all that it imports. If you trust it, add --trust-code (in Python: trust_code=True).",
+        cure="Read it, with all that it imports. If you trust it, add --trust-code.",
     )
 
 

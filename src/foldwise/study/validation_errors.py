@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from foldwise.errors import SpecError
 from foldwise.study.ranges import InvalidValue, shown
+from foldwise.text import count
 
 Keys = tuple[str | int, ...]
 Part = TypeVar("Part", bound=BaseModel)
@@ -82,7 +83,7 @@ def with_options(part: Part, stated: Mapping[str, Any], *, under: str) -> Part:
     """
     document, kind = part.model_dump(mode="json", exclude=set(stated)) | dict(stated), type(part)
     try:
-        return kind.model_validate_json(json.dumps(document), strict=True)
+        return kind.model_validate_json(json.dumps(document, default=repr), strict=True)
     except ValidationError as error:
         errors = from_pydantic(error, document, kind, under=(under,))
         raise SpecError.together(SpecError(error.what, cure=error.cure) for error in errors) from None
@@ -229,7 +230,7 @@ WORDS: dict[str, Wording] = {
     "literal_error": _one_of,
     "list_type": _list,
     "tuple_type": _list,
-    "too_short": _always("must have at least {min_length} parts"),
+    "too_short": lambda ctx, _: (f"must have at least {count(ctx['min_length'], 'part')}", None),
     "too_long": _always("must have at most {max_length} parts"),
     "greater_than": _always("must be greater than {gt}"),
     "greater_than_equal": _always("must be at least {ge}"),

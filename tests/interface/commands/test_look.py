@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from foldwise.errors import ItemsFailed
-from foldwise.interface import api, cli
+from foldwise.interface import cli, working
 from foldwise.pipeline import looking, pipeline, preparing
 from foldwise.runs.auxiliary import read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
@@ -116,10 +116,10 @@ def test_a_look_that_failed_is_tried_again(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(look, "curvature", lambda *_, **__: 1 / 0)
         with pytest.raises(ItemsFailed, match="division by zero"):
-            api.look(run.root)
+            working.look(run.root)
     assert looks(run) == []
     told = []
-    folder = api.look(run.root, progress=told.append)
+    folder = working.look(run.root, progress=told.append)
     assert read_json(folder / "result.json")["status"] == "done"
     assert told[0] == {"doing": "epoch 1 of 2 trained again"}
 

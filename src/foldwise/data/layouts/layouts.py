@@ -120,13 +120,32 @@ def _data_folder(stated: str, base: Path) -> Path:
     """The whole path of the data folder that a study states; SpecError where it is none."""
     path = from_home(stated)
     root = whole_path(path if path.is_absolute() else on_disk(base, stated), base)
-    if not os.path.isdir(root):
-        problem = f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
-        cure = "Name a folder that is there. Relative paths start at the folder of the study file, those of init where you are."
-        if os.path.exists(root):
-            cure = "State the folder that it is in (and data.table for a table), or unpack it if it is an archive."
-        raise SpecError(problem, where="data.path", cure=cure)
+    require_folder(
+        root,
+        where="data.path",
+        cure="Name a folder that is there. Relative paths start at the folder of the study file.",
+    )
     return root
+
+
+def require_folder(
+    root: Path, *, where: str | None = None, cure: str = "Name a folder that is there."
+) -> None:
+    """Refuse a data folder that is none.
+
+    Args:
+        root: the folder.
+        where: how it was stated, unless it is what was typed.
+        cure: where there is nothing of its name.
+    """
+    if os.path.isdir(root):
+        return
+    problem = (
+        f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
+    )
+    if os.path.exists(root):
+        cure = "Name the folder that it is in (a study has data.table for a table), or unpack it if it is an archive."
+    raise SpecError(problem, where=where, cure=cure)
 
 
 def _check(dataset: Dataset, data: DataSpec) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from foldwise.study.single import Single, document, typed, write_study
 
 if TYPE_CHECKING:
     from foldwise.pipeline.measuring import SpeedRequest, Speeds
+    from foldwise.pipeline.options import Observer
     from foldwise.study.reading import StudyFile
 
 Target = Annotated[
@@ -75,8 +77,7 @@ def measure(  # noqa: PLR0913 - each is an option
     no_fetch: NoFetch = False,
 ) -> None:
     """How fast models train and answer here, by batch size, precision and cache: images a second, memory, energy."""
-    from foldwise.pipeline.measuring import SpeedRequest, measure_study
-    from foldwise.pipeline.options import RunOptions, Silent
+    from foldwise.pipeline.measuring import SpeedRequest
 
     _refuse_unclear(target, data, model)
     names = {"caches": _names(caches), "precisions": _names(precisions)}
@@ -87,13 +88,12 @@ def measure(  # noqa: PLR0913 - each is an option
         single = Single(data, model, head, augment=augment, weights="none", freeze=freeze, size=size)
         out = out or Path("runs") / f"{single.id}-speed"
     with LookProgress(silent=as_json) as progress:
-        if target and target.is_dir():
-            _refuse_beside_run(out, [*set_, *variants])
-            speeds = _of_run(target, request, progress, trust_code=trust_code)
-        else:
-            file = _study(target, single, out, set_, variants)
-            where, observer = RunOptions(out, fetch=not no_fetch), Silent() if as_json else Terminal()
-            speeds = measure_study(file, request, where, observer, beat=progress.show)
+        named = (
+            target if target is not None and target.is_dir() else _study(target, single, out, set_, variants)
+        )
+        how: dict[str, Any] = {"fetch": not no_fetch, "trust_code": trust_code, "beat": progress.show}
+        how |= {} if as_json else {"observer": Terminal()}
+        speeds = measured(named, request, out, [*set_, *variants], **how)
     files = write_speeds(speeds)
     if as_json:
         print(json.dumps(record(speeds), indent=1))
@@ -108,14 +108,28 @@ def _refuse_unclear(target: Path | None, data: Path | None, model: str | None) -
         raise SpecError(what, cure=EXAMPLES)
 
 
-def _of_run(target: Path, request: SpeedRequest, progress: LookProgress, *, trust_code: bool) -> Speeds:
-    """The speeds of a run, which its report shows from then on."""
-    from foldwise.pipeline.measuring import measure_run
+def measured(  # noqa: PLR0913 - each is an option
+    named: Path | StudyFile,
+    request: SpeedRequest,
+    out: Path | None,
+    changes: list[str],
+    *,
+    fetch: bool,
+    trust_code: bool,
+    beat: Callable[[dict[str, Any]], None],
+    observer: Observer | None = None,
+) -> Speeds:
+    """The speeds of a study; or of a run, the folder of which is named and whose report shows them from then on."""
+    from foldwise.pipeline.measuring import measure_run, measure_study
+    from foldwise.pipeline.options import RunOptions, Silent
     from foldwise.pipeline.pipeline import finish
     from foldwise.runs.folder import RunFolder
 
-    folder = RunFolder.open(target)
-    speeds = measure_run(folder, request, trust_code=trust_code, beat=progress.show)
+    if not isinstance(named, Path):
+        return measure_study(named, request, RunOptions(out, fetch=fetch), observer or Silent(), beat=beat)
+    _refuse_beside_run(out, changes)
+    folder = RunFolder.open(named)
+    speeds = measure_run(folder, request, trust_code=trust_code, beat=beat)
     if folder.verdict.is_file():
         finish(folder)
     return speeds

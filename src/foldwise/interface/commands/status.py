@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from foldwise.interface.observer import say_again
+from foldwise.interface.observer import done_again_lines
 from foldwise.interface.terminal import RunPath, console
 from foldwise.text import count, duration, in_shell
 
 if TYPE_CHECKING:
-    from foldwise.runs.folder import RunFolder
+    from foldwise.runs.folder import ItemCounts, RunFolder
+    from foldwise.runs.holders import Holder
     from foldwise.runs.plan import Plan
     from foldwise.runs.slurm_queue import QueuedJob
 
+BY_HAND = "           by hand: "
 QUIET_S = 60.0  # a worker says every 20 s that it lives
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is.
+
+    Attributes:
+        items: how many are done, running, waiting, failed or skipped.
+        lines: the same in words, and who works on it, who is lost, what failed and why.
+    """
+
+    items: ItemCounts
+    lines: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
 
 
 def status(run: RunPath) -> None:
@@ -51,71 +68,67 @@ def _is_left(folder: RunFolder, plan: Plan) -> bool:
 
 def say_status(folder: RunFolder) -> None:
     """How far a run is, who works on it, who is lost, what failed and why."""
+    for line in status_of(folder).lines:
+        console().print(line, markup=False, style="dim" if line.startswith(BY_HAND) else "")
+
+
+def status_of(folder: RunFolder) -> Status:
+    """The state of a run; what is damaged in it is said, and the rest is shown."""
     from foldwise.runs.checkpoints import paused
     from foldwise.runs.holders import holders
     from foldwise.runs.job_notes import has_jobs
     from foldwise.runs.slurm_queue import jobs_here, name_of_jobs
 
-    folder = replace(folder, met={})  # what is damaged is said, and the rest is shown
-    out, plan = console(), folder.load_plan()
-    name = name_of_jobs(folder.root)
+    folder = replace(folder, met={})
+    plan, name = folder.load_plan(), name_of_jobs(folder.root)
     jobs = jobs_here(name) if has_jobs(folder) else None
     holding = holders(folder, plan, jobs, name=name)
-    lost = {holder.item for holder in holding if holder.lost}
-    _say_counts(out, folder, plan, lost)
-    _say_race(out, plan)
-    for holder in holding:
-        at = f", on {holder.at}" if holder.at else ""
-        if holder.lost:
-            out.print(
-                f"  lost     {holder.title}: its worker{at.replace(', on', ' on')} {holder.lost}",
-                markup=False,
-            )
-            continue
-        progress = holder.progress
-        epoch = (
-            f", epoch {progress['epoch']} of {progress['epochs']}"
-            if {"epoch", "epochs"} <= progress.keys()
-            else ""
-        )
-        epoch += f", gone on with in epoch {progress['from_epoch']}" if "from_epoch" in progress else ""
-        quiet = f", heard of {duration(holder.silent_s)} ago" if holder.silent_s > QUIET_S else ""
-        out.print(f"  running  {holder.title}{epoch}{at}{quiet}", markup=False)
+    items = folder.status(plan, lost={holder.item for holder in holding if holder.lost})
+    lines = [*_counts(folder, plan, items), *_race(plan), *map(_holder, holding)]
     for title, begun, epochs in paused(folder, plan):
-        out.print(f"  paused   {title}: goes on in epoch {begun} of {epochs}", markup=False)
-    _say_failed(out, folder, plan)
+        lines.append(f"  paused   {title}: goes on in epoch {begun} of {epochs}")
+    lines += _failed(folder, plan)
     for item in plan.items:
         if damage := (folder.met or {}).get(item.id):
-            out.print(
-                f"  damaged  {item.title}: {damage.where}: {damage.what}; foldwise run does it again",
-                markup=False,
-            )
-    say_again(out, folder, plan)
-    _say_jobs(out, jobs, name)
+            what = f"{damage.where}: {damage.what}; foldwise run does it again"
+            lines.append(f"  damaged  {item.title}: {what}")
+    lines += [*done_again_lines(folder, plan), *_jobs(jobs, name)]
     if folder.stop.exists() and _is_left(folder, plan):
-        out.print("  stopped  by `foldwise stop`; `foldwise run` goes on", markup=False)
+        lines.append("  stopped  by `foldwise stop`; `foldwise run` goes on")
+    return Status(items, tuple(lines))
 
 
-def _say_counts(out: Console, folder: RunFolder, plan: Plan, lost: set[str]) -> None:
+def _holder(holder: Holder) -> str:
+    """Who works on an item, or is lost."""
+    at = f", on {holder.at}" if holder.at else ""
+    if holder.lost:
+        return f"  lost     {holder.title}: its worker{at.replace(', on', ' on')} {holder.lost}"
+    progress, epoch = holder.progress, ""
+    if {"epoch", "epochs"} <= progress.keys():
+        epoch = f", epoch {progress['epoch']} of {progress['epochs']}"
+    epoch += f", gone on with in epoch {progress['from_epoch']}" if "from_epoch" in progress else ""
+    quiet = f", heard of {duration(holder.silent_s)} ago" if holder.silent_s > QUIET_S else ""
+    return f"  running  {holder.title}{epoch}{at}{quiet}"
+
+
+def _counts(folder: RunFolder, plan: Plan, counts: ItemCounts) -> Iterator[str]:
     from foldwise.runs.items import count_kinds
 
-    states = {state: number for state, number in asdict(folder.status(plan, lost=lost)).items() if number}
+    states = {state: number for state, number in asdict(counts).items() if number}
     listed = [f"{number} {state}" for state, number in states.items()]
     # Kinds are named where there are several: that 12 items are 12 fits is no news.
     of_which = count_kinds(plan.items)
     items = count(len(plan.items), "item") + (f" ({of_which})" if "," in of_which else "")
-    out.print(f"{folder.root}: {items}: {', '.join(listed)}", markup=False)
+    yield f"{folder.root}: {items}: {', '.join(listed)}"
     if plan.searches:
         ended = sum(search.has_ended for search in plan.searches)
         tried = sum(len(search.trials) for search in plan.searches)
         of = sum(search.num_trials for search in plan.searches)
-        out.print(
-            f"  search   {tried} of {count(of, 'trial')} proposed; {ended} of {len(plan.searches)} searches have ended",
-            markup=False,
-        )
+        searches = f"{ended} of {len(plan.searches)} searches have ended"
+        yield f"  search   {tried} of {count(of, 'trial')} proposed; {searches}"
 
 
-def _say_race(out: Console, plan: Plan) -> None:
+def _race(plan: Plan) -> Iterator[str]:
     """How many looks were made, whom they ruled out, and what that spared."""
     race = plan.race
     if race is None:
@@ -127,10 +140,10 @@ def _say_race(out: Console, plan: Plan) -> None:
         f"{count(number, 'configuration')} ruled out early, which spares {count(spared, 'fit')}"
     )
     to_come = f"; {later} come after the next look, unless it spares them" if later else ""
-    out.print(line + to_come, markup=False)
+    yield line + to_come
 
 
-def _say_failed(out: Console, folder: RunFolder, plan: Plan) -> None:
+def _failed(folder: RunFolder, plan: Plan) -> Iterator[str]:
     """What failed, what cannot be done for that, and what waits for a device."""
     from foldwise.pipeline.devices import waiting_now
     from foldwise.runs.plan import skipped, waiting_sentence
@@ -140,20 +153,16 @@ def _say_failed(out: Console, folder: RunFolder, plan: Plan) -> None:
     for item in plan.items:
         if item.id in failed:
             error = (folder.result(item.id) or {}).get("error") or {}
-            out.print(f"  failed   {item.title}: {error.get('message', 'no cause recorded')}", markup=False)
-            out.print(
-                f"           by hand: foldwise work {in_shell(folder.root)} {item.id}",
-                markup=False,
-                style="dim",
-            )
+            yield f"  failed   {item.title}: {error.get('message', 'no cause recorded')}"
+            yield f"{BY_HAND}foldwise work {in_shell(folder.root)} {item.id}"
         elif item.id in without:
-            out.print(f"  skipped  {item.title}: it needs an item that failed", markup=False)
+            yield f"  skipped  {item.title}: it needs an item that failed"
     if waits := waiting_now(folder, plan):
-        out.print(f"  waiting  {waiting_sentence(plan, waits)}", markup=False)
+        yield f"  waiting  {waiting_sentence(plan, waits)}"
 
 
-def _say_jobs(out: Console, jobs: list[QueuedJob] | None, name: str) -> None:
+def _jobs(jobs: list[QueuedJob] | None, name: str) -> Iterator[str]:
     from foldwise.runs.slurm_queue import summary
 
     if jobs:
-        out.print(f"  jobs     {summary(jobs)} ({name})", markup=False)
+        yield f"  jobs     {summary(jobs)} ({name})"

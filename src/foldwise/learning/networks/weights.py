@@ -254,7 +254,7 @@ def _downloaded(name: str, donor: Donor | None) -> dict[str, Tensor]:
             f"the imagenet weights of {name} are not on this machine and could not be downloaded: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
             cure="Connect once so that they are kept, set 'weights:' to a local .safetensors file, or start from random "
-            "numbers: 'weights: none' (--weights none).",
+            "numbers: 'weights: none'.",
         ) from error
 
 
