@@ -99,8 +99,9 @@ def as_called(text: str, name: str) -> str:
         return _keywords(match[0], name)
 
     pieces, end = [], 0
-    if (whole := SHOWN_WHOLE.search(text)) and whole[2] in _functions():
-        text = f"{text[: whole.start(3)]}'{whole[3]}'"
+    alone = SHOWN_WHOLE.search(text)
+    if alone and alone[2] in _functions():
+        text = f"{text[: alone.start(3)]}'{alone[3]}'"
     for match in COMMAND.finditer(text):
         pieces += [OPTIONS.sub(options, text[end : match.start()]), _call(match)]
         end = match.end()
