@@ -22,6 +22,7 @@ from typing import Self, TypeVar
 Row = TypeVar("Row")
 MAX_LISTED = 20  # problems that one message lists; nobody reads more, and what is mended often mends the rest
 MAX_NAMES, MAX_LETTERS = 100, 200  # that are listed as those there are; of a name that is none of them
+GO_ON = "What is done stays done: mend this, and the same command goes on."
 MAX_PLACES = 5  # of one and the same problem
 
 
@@ -138,6 +139,16 @@ def unknown(name: str, names: Iterable[str], what: str, *, where: str | None = N
         where=where,
         cure=cure + (f"Known: {listed}." if allowed else "There is none."),
     )
+
+
+def of_machine(error: OSError | MemoryError) -> FoldwiseError:
+    """The error for a full disk or memory, a folder that may not be written, a file that is gone: no bug of anybody."""
+    if isinstance(error, MemoryError):
+        cure = "Use fewer --workers, or smaller images or batches."
+        return FoldwiseError("the memory of this machine is full", cure=cure)
+    reason, name = error.strerror or str(error), str(error.filename or "")
+    shown = name if len(name) <= MAX_LETTERS else f"{name[:MAX_LETTERS]} ..."
+    return RunError(f"{reason}: {shown}" if name else reason, cure=GO_ON)
 
 
 def need(module: str, extra: str) -> ModuleType:

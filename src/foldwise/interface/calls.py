@@ -19,7 +19,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from foldwise.errors import MAX_LETTERS, FoldwiseError, RunError, SpecError
+from foldwise.errors import FoldwiseError, SpecError, of_machine
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -38,7 +38,6 @@ RENAMED = {
 }
 # Options that no function has, and that messages name all the same.
 OF_THE_SHELL = {"--local": "foldwise data get", "--dry-run": "foldwise run"}
-GO_ON = "What is done stays done: mend this, and the same command goes on."
 MAX_SHOWN = 60
 # Words that follow an option in a sentence and are none of its values.
 PROSE = "and or where when of is in on to for here if puts prints names says starts writes has it goes out"
@@ -80,16 +79,6 @@ def public(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
             raise type(wrong)(wrong.what, cure=spelled(wrong.cure or "")) from error
 
     return call
-
-
-def of_machine(error: OSError | MemoryError) -> FoldwiseError:
-    """The error for a full disk or memory, a folder that may not be written, a file that is gone: no bug of anybody."""
-    if isinstance(error, MemoryError):
-        cure = "Use fewer --workers, or smaller images or batches."
-        return FoldwiseError("the memory of this machine is full", cure=cure)
-    reason, name = error.strerror or str(error), str(error.filename or "")
-    shown = name if len(name) <= MAX_LETTERS else f"{name[:MAX_LETTERS]} ..."
-    return RunError(f"{reason}: {shown}" if name else reason, cure=GO_ON)
 
 
 def as_called(text: str, name: str) -> str:

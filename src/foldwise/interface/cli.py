@@ -12,8 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from foldwise.errors import FoldwiseError, RunError, SpecError
-from foldwise.interface.calls import GO_ON, of_machine
+from foldwise.errors import GO_ON, FoldwiseError, RunError, SpecError, of_machine
 from foldwise.interface.commands.app import app as try_page
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
