@@ -11,9 +11,9 @@ from benchmarks.calls import counted, requests
 from benchmarks.trivial_items import laid_out, plan_of, trivial
 from foldwise.pipeline import worker
 from foldwise.pipeline.devices import Agendas
+from foldwise.runs.device_memory import crowded
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.leases import acquire
-from foldwise.runs.sharing import crowded
 
 NUM_ITEMS = 20
 

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from foldwise.errors import SpecError
 from foldwise.learning.options import bound, imported, options_of
+from foldwise.study.own_code import trusting
 from foldwise.study.training import Choice
-from foldwise.study.trusted_code import trusting
 
 
 def tune(

@@ -11,8 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from foldwise.runs.launchers.meters import DeviceMemory
-from foldwise.runs.sharing import workers_here
+from foldwise.runs.device_memory import DeviceMemory, workers_here
 
 CONTEXT_MB = 500.0  # that a process takes of a device when it first uses it
 STEP_S = 0.05

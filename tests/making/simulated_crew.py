@@ -7,9 +7,9 @@ what the device does not have, as by torch. What workers do then is what `foldwi
 import json
 from dataclasses import dataclass, field
 
+from foldwise.runs.device_memory import DeviceMemory
 from foldwise.runs.items import KINDS, Item
 from foldwise.runs.launchers.launcher import Crew
-from foldwise.runs.launchers.meters import DeviceMemory
 from foldwise.runs.launchers.packing import FolderState, Packing, Post
 from foldwise.runs.plan import Plan, lane_of, skipped
 

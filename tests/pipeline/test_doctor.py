@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from foldwise.interface.cli import app
-from foldwise.pipeline.doctor import clusters, machine, symptoms
+from foldwise.pipeline.doctor import clusters, machine
 from foldwise.pipeline.doctor.machine import examine
 from foldwise.resources import CGROUP, Resources
 
@@ -142,7 +142,7 @@ def test_a_cluster_behind_a_network_that_is_not_here_is_not_waited_for(monkeypat
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(
-        symptoms, "COMMAND_S", 4
+        clusters, "COMMAND_S", 4
     )  # in which the one that answers has started, on a busy machine, too
     (symptom,) = clusters._kubernetes()
     assert "does not answer" in symptom.message

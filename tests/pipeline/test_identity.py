@@ -15,8 +15,8 @@ from foldwise.pipeline.preparing import lay_out, prepare
 from foldwise.pipeline.worker import TASKS, work
 from foldwise.runs import agenda
 from foldwise.runs.items import is_itself
+from foldwise.study.own_code import trusting
 from foldwise.study.reading import open_study
-from foldwise.study.trusted_code import trusting
 
 MASKS = """
 study: edited

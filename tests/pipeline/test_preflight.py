@@ -7,7 +7,7 @@ from typed import foldwise
 
 from foldwise.errors import SpecError
 from foldwise.pipeline.pipeline import check
-from foldwise.study import trusted_code
+from foldwise.study import own_code
 from foldwise.study.reading import open_study
 
 STUDY = """
@@ -88,7 +88,7 @@ def test_own_code_that_ends_the_program_or_never_ends_is_named(
     )
     (small_pictures / "study.yaml").write_text(text)
     monkeypatch.chdir(small_pictures)
-    monkeypatch.setattr(trusted_code, "IMPORT_S", import_s)
+    monkeypatch.setattr(own_code, "IMPORT_S", import_s)
     with pytest.raises(SpecError) as refused:
         check(open_study(small_pictures / "study.yaml"))
     assert words in refused.value.what

@@ -1,4 +1,4 @@
-"""What a data set is once it is recognised: a list of cases, each one image with its labels or its mask."""
+"""What a data set is once it is recognised: a list of cases, each one image with its labels or its mask; and what the audit says of it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from foldwise.study.training import Task
 if TYPE_CHECKING:
     from foldwise.data.formats.pixels import MaskKey
     from foldwise.data.formats.reading import DecodedMasks
-
 NO_CLASS = 254  # marks, while a mask is translated, values that mean nothing
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,26 @@ class Dataset:
     columns: tuple[Column, ...] = ()
     flagged: Mapping[str, str] = field(default_factory=dict)
     decoded_masks: DecodedMasks | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the audit found, said to a newcomer.
+
+    Attributes:
+        code: names the kind of finding, e.g. ``near_duplicates``.
+        severity: an error stops the study, a warning may make its answer wrong, a note is good to know.
+        message: what was found, in which files.
+        cases: names of all cases concerned; the message names the first few.
+        cure: what to do about it.
+        alike: of copies, the names of those that show one picture, a set each.
+        choices: what a study may state to settle it, as `FoldwiseError` has them; the safest first.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    cases: tuple[str, ...]
+    cure: str
+    alike: tuple[tuple[str, ...], ...] = ()
+    choices: tuple[str, ...] = ()

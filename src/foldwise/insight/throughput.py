@@ -35,7 +35,7 @@ from foldwise.learning.training.energy import EnergyMeter
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
 from foldwise.resources import usable
-from foldwise.runs.sharing import is_out_of_memory
+from foldwise.runs.device_memory import is_out_of_memory
 from foldwise.storage import write_array, write_json
 from foldwise.study.training import Training
 

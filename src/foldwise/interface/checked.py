@@ -11,7 +11,7 @@ from foldwise.interface.terminal import SIGNS, console, hang, plain_table, say_m
 from foldwise.text import broken, count, duration
 
 if TYPE_CHECKING:
-    from foldwise.data.audit.findings import Finding
+    from foldwise.data.cases import Finding
     from foldwise.pipeline.preflight import Costs
     from foldwise.pipeline.preparing import Prepared
     from foldwise.runs.plan import Plan

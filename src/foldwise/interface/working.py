@@ -151,10 +151,10 @@ def look(
         SpecError: a number, a loss or an epoch cannot be used.
         ItemsFailed: the look ended with an error.
     """
-    from foldwise.pipeline import looking, pipeline
+    from foldwise.pipeline import by_hand, pipeline
 
     beat = progress or (lambda _: None)
     folder = RunFolder.open(Path(run))
-    done = looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
+    done = by_hand.look(folder, fit, options, device=device, trust_code=trust_code, beat=beat)
     pipeline.finish(folder)
     return done

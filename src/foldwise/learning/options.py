@@ -11,9 +11,9 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from foldwise.errors import SpecError, unknown
+from foldwise.study.own_code import refuse_untrusted
 from foldwise.study.ranges import shown
 from foldwise.study.training import Choice
-from foldwise.study.trusted_code import refuse_untrusted
 from foldwise.study.validation_errors import WORDS
 
 # "0.1" is no number and true is no count: a study file has types, so nothing need be guessed.

@@ -28,8 +28,7 @@ from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table
 from foldwise.storage import as_json, refuse_file
-from foldwise.study.own_code import own_names
-from foldwise.study.trusted_code import refuse_untrusted, trusting, unchanged_files
+from foldwise.study.own_code import own_names, refuse_untrusted, trusting, unchanged_files
 from foldwise.text import in_shell, some
 
 if TYPE_CHECKING:

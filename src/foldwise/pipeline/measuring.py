@@ -24,11 +24,10 @@ from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import NUM_PACES, TRAINED, Item
 from foldwise.runs.plan import Plan
 from foldwise.runs.planning import speeds
-from foldwise.study.own_code import own_names
+from foldwise.study.own_code import own_names, refuse_untrusted, trusting
 from foldwise.study.reading import StudyFile
 from foldwise.study.spec import Measuring, Study
 from foldwise.study.training import Training
-from foldwise.study.trusted_code import refuse_untrusted, trusting
 from foldwise.study.validation_errors import with_options
 from foldwise.text import count
 

@@ -31,8 +31,8 @@ from foldwise.runs.launchers.table import LAUNCHERS
 from foldwise.runs.plan import with_proposals
 from foldwise.runs.stopping import refuse_if_stopped
 from foldwise.sealed import Damaged
+from foldwise.study.own_code import trusted
 from foldwise.study.reading import StudyFile
-from foldwise.study.trusted_code import trusted
 
 
 def check(

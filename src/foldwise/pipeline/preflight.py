@@ -28,9 +28,8 @@ from foldwise.runs.encoder_passes import advice_on_passes, shared_views
 from foldwise.runs.items import TRAINED, Rates, seconds_of
 from foldwise.runs.plan import HALVED_BY, Plan, Search, num_promoted, waiting_sentence, without
 from foldwise.study.configurations import NUM_DRAWN
-from foldwise.study.own_code import own_names
+from foldwise.study.own_code import own_names, refuse_unimportable
 from foldwise.study.training import Training
-from foldwise.study.trusted_code import refuse_unimportable
 
 if TYPE_CHECKING:
     from foldwise.data.folds.splits import Split

@@ -33,10 +33,9 @@ from foldwise.runs.searching.search import plan_searches
 from foldwise.sealed import Damaged, seal
 from foldwise.storage import refuse_file, write_table
 from foldwise.study.configurations import Configuration, configurations, in_groups, samples_of
-from foldwise.study.own_code import OwnCode, own_code, own_names
+from foldwise.study.own_code import OwnCode, own_code, own_names, trusting
 from foldwise.study.reading import StudyFile, findable
 from foldwise.study.spec import Study
-from foldwise.study.trusted_code import trusting
 
 Progress = Callable[[int, int], None]
 

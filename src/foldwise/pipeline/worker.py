@@ -28,6 +28,7 @@ from foldwise.pipeline.mending import Mending, files_of
 from foldwise.processes import host
 from foldwise.runs.agenda import DRIVER_SHARE, Agenda, rest_s
 from foldwise.runs.checkpoints import Checkpoints
+from foldwise.runs.device_memory import crowded, is_out_of_memory, note_crowded, workers_here
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.items import Item, failure, label
 from foldwise.runs.launchers.launcher import Crew
@@ -35,13 +36,11 @@ from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, defaul
 from foldwise.runs.leases import Beat, Lease, acquire
 from foldwise.runs.plan import Lane
 from foldwise.runs.searching.search import Outdated, advance
-from foldwise.runs.sharing import crowded, is_out_of_memory, note_crowded, workers_here
 from foldwise.runs.slurm_queue import job_here
 from foldwise.runs.stopping import end_if_stopped
 from foldwise.sealed import Damaged
 from foldwise.storage import is_on_network
-from foldwise.study.own_code import own_names
-from foldwise.study.trusted_code import refuse_untrusted, trusted
+from foldwise.study.own_code import own_names, refuse_untrusted, trusted
 
 PATIENCE_S = 60.0  # for the plan of a study that is being laid over a folder; decoding is done before that
 FOLDER_GONE = "Mount it, or put it back; what is done in it stays done, and the same command goes on."

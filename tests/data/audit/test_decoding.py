@@ -12,8 +12,8 @@ from small_sets import blob, picture, save
 
 from foldwise.data.audit.audit import audit, write_cases
 from foldwise.data.audit.decoding import decoding_findings
-from foldwise.data.audit.findings import Finding
 from foldwise.data.cache.packing import pack
+from foldwise.data.cases import Finding
 from foldwise.data.external_set import read_external
 from foldwise.data.formats.steps import STEPS
 from foldwise.data.layouts.layouts import read_dataset

@@ -7,7 +7,7 @@ import pytest
 
 from foldwise.errors import ItemsFailed
 from foldwise.interface import cli, working
-from foldwise.pipeline import looking, pipeline, preparing
+from foldwise.pipeline import by_hand, pipeline, preparing
 from foldwise.runs.auxiliary import read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.study.reading import open_study
@@ -32,7 +32,7 @@ def done(tmp_path_factory):
         folder = preparing.lay_out(preparing.prepare(open_study(root / "study.yaml")), root / "run")
         for item in folder.load_plan().items:
             if item.kind == "fit":
-                looking.do_item(folder, item)
+                by_hand.do_item(folder, item)
         pipeline.finish(folder)
     return folder
 
@@ -78,7 +78,7 @@ def test_the_winner_is_looked_into_and_the_same_look_is_not_done_twice(run, said
     assert "Trained again to the same weights, bit for bit (2 epochs)." in out
     assert "4 images of the training part; cross_entropy, focal, 1 - balanced accuracy" in out
     assert str(run.report) in out
-    monkeypatch.setattr(looking, "do_item", lambda *_, **__: pytest.fail("it was done again"))
+    monkeypatch.setattr(by_hand, "do_item", lambda *_, **__: pytest.fail("it was done again"))
     code, out, _ = said(run.root)
     assert code == 0
     assert "It was done already." in out
@@ -153,7 +153,7 @@ def test_without_a_winner_a_fit_must_be_named(run, said):
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_before_training(done, said, monkeypatch, options, code, words):
-    monkeypatch.setattr(looking, "do_item", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr(by_hand, "do_item", lambda *_, **__: pytest.fail("it began"))
     ended, _, error = said(done.root, *options.split())
     assert ended == code, error
     assert words in error

@@ -14,8 +14,8 @@ from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import DataShape, JoinedLabels
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.study.configurations import Configuration, alone, in_groups, places_of, seed_of_group
+from foldwise.study.own_code import trusting
 from foldwise.study.training import Choice, Training
-from foldwise.study.trusted_code import trusting
 
 TASK = "multilabel_classification"
 PLACES = ((3, 0), (1, 2, 4))

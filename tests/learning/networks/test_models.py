@@ -13,8 +13,8 @@ from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import DataShape, freeze_encoder, layout_for
 from foldwise.learning.objectives.optimizers import make_optimizer
+from foldwise.study.own_code import trusting
 from foldwise.study.training import Choice
-from foldwise.study.trusted_code import trusting
 
 ASK = {"in_channels": 3, "num_classes": 4, "size_hw": (64, 64)}
 

@@ -13,9 +13,9 @@ from foldwise.learning.objectives.losses import (
     make_loss,
 )
 from foldwise.learning.training.fit_files import loss_curve
+from foldwise.study.own_code import trusting
 from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Choice, stated_loss
-from foldwise.study.trusted_code import trusting
 
 TASKS = {2: "binary_segmentation", 4: "multiclass_segmentation"}
 WEIGHTED = {"weight": "balanced", "label_smoothing": 0.2}

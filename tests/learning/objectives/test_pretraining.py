@@ -13,7 +13,7 @@ from foldwise.learning.networks.network import DataShape
 from foldwise.learning.objectives.pretraining import hidden, make_pretraining, noisy
 from foldwise.learning.training.costs import EvaluatedImages
 from foldwise.learning.training.estimate import estimate
-from foldwise.study.trusted_code import trusting
+from foldwise.study.own_code import trusting
 
 TASK = "binary_segmentation"
 ASK = {"task": TASK, "in_channels": 1, "num_classes": 2, "size_hw": (32, 32)}

@@ -21,8 +21,8 @@ from foldwise.learning.training import contract
 from foldwise.learning.training.contract import SmallestBatch, _check_loss, check_training, targets_like
 from foldwise.learning.training.train import restore, state_of
 from foldwise.learning.training.trial_steps import NamedChoice
+from foldwise.study.own_code import trusting
 from foldwise.study.training import Augment, Choice, Training
-from foldwise.study.trusted_code import trusting
 
 SEVERAL = "multilabel_classification"
 

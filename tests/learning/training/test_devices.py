@@ -15,7 +15,7 @@ from foldwise.learning.training.devices import (
     precision_for,
     steady,
 )
-from foldwise.runs.sharing import is_out_of_memory
+from foldwise.runs.device_memory import is_out_of_memory
 
 CPU = torch.device("cpu")
 

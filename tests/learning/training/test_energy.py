@@ -6,7 +6,7 @@ import torch
 
 from foldwise.learning.training import energy
 from foldwise.learning.training.energy import EnergyMeter, Spending
-from foldwise.runs import sharing
+from foldwise.runs import device_memory
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -188,7 +188,9 @@ def test_what_is_measured_beside_others_says_so(tmp_path, monkeypatch):
     sharers.look()
     assert sharers.most == 2  # at any time
     (tmp_path / "room").write_text("3")
-    monkeypatch.setenv(sharing.ROOM, str(tmp_path / "room"))  # where the driver does not tell, the crew does
+    monkeypatch.setenv(
+        device_memory.ROOM, str(tmp_path / "room")
+    )  # where the driver does not tell, the crew does
     assert energy.Sharers(torch.device("mps")).most == 3
     assert energy.Sharers(CPU).most == 1  # processors are divided among workers, not shared
     spent = Spending(CPU)

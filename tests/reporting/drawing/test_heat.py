@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from trained_runs import read
 
-from foldwise.reporting.drawing.heat import (
+from foldwise.reporting.drawing.pictures import (
     NUM_COLOURS,
     HeatScale,
     classes_uri,

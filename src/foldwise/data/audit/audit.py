@@ -18,7 +18,6 @@ from foldwise.data.audit.columns import column_findings, review_findings
 from foldwise.data.audit.copies import MAX_COMPARED, Copies, clusters, find_copies, join_groups
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
-from foldwise.data.audit.findings import Finding, Severity
 from foldwise.data.audit.image_findings import (
     channel_findings,
     class_findings,
@@ -28,7 +27,7 @@ from foldwise.data.audit.image_findings import (
 )
 from foldwise.data.audit.leaks import name_findings, property_findings, series_findings
 from foldwise.data.audit.pixel_sizes import pixel_size_findings, pixel_size_of, pixel_sizes
-from foldwise.data.cases import Dataset
+from foldwise.data.cases import Dataset, Finding, Severity
 from foldwise.data.folds.splits import ROLES, Split
 from foldwise.data.folds.strata import class_presence, group_numbers, is_segmentation, is_single_label
 from foldwise.data.formats.steps import in_words

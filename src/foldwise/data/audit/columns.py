@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from foldwise.data.audit.copies import Copies, join_groups
 from foldwise.data.audit.division import FEWEST_GROUPS, division_findings
-from foldwise.data.audit.findings import Finding, Severity
-from foldwise.data.cases import Column, ColumnKind, Dataset
+from foldwise.data.cases import Column, ColumnKind, Dataset, Finding, Severity
 from foldwise.data.folds.strata import class_presence, impossible_folds
 from foldwise.data.layouts.columns import is_mark, words_of
 from foldwise.data.layouts.parts import parts_of

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldwise.data.audit.findings import Finding, Severity
 from foldwise.data.audit.leaks import told_apart
-from foldwise.data.cases import Dataset
+from foldwise.data.cases import Dataset, Finding, Severity
 from foldwise.data.folds.strata import class_presence, is_single_label
 from foldwise.data.formats.pixels import Step
 from foldwise.data.formats.steps import STEPS, StepKind, done_to, doubts

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.audit.copies import Copies
-from foldwise.data.audit.findings import Finding, Severity
-from foldwise.data.cases import Dataset
+from foldwise.data.cases import Dataset, Finding, Severity
 from foldwise.data.folds.strata import PLACES, class_presence, given_folds, is_segmentation, is_single_label
 from foldwise.study.spec import LEAVE_ONE_OUT, Validation
 from foldwise.text import count, some

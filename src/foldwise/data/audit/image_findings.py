@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldwise.data.audit.findings import Finding, Severity
-from foldwise.data.cases import Dataset
+from foldwise.data.cases import Dataset, Finding, Severity
 from foldwise.data.folds.strata import (
     class_presence,
     foreground_shares,

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from foldwise.data.audit.findings import Finding, Severity
 from foldwise.data.audit.likeness import Likeness
-from foldwise.data.cases import Dataset
+from foldwise.data.cases import Dataset, Finding, Severity
 from foldwise.data.folds.strata import class_presence, is_segmentation, is_single_label
 from foldwise.study.spec import Validation
 

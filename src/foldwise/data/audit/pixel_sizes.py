@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from foldwise.data.audit.findings import Finding
 from foldwise.data.audit.leaks import ANOTHER_SOURCE, told_apart
-from foldwise.data.cases import Case, Dataset
+from foldwise.data.cases import Case, Dataset, Finding
 from foldwise.data.folds.strata import is_single_label
 from foldwise.data.formats.formats import pixel_um
 from foldwise.data.formats.pixels import PixelUm, in_um, is_same_size

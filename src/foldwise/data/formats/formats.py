@@ -18,7 +18,6 @@ from foldwise.data.formats.axes import (
     as_picture,
     as_stack,
 )
-from foldwise.data.formats.medical import NIFTI_2, dicom, nifti, packed_head
 from foldwise.data.formats.microscopes import ZARR_MARKERS, czi, lif, nd2, ome_zarr
 from foldwise.data.formats.photographs import (
     decode_bmp,
@@ -29,7 +28,7 @@ from foldwise.data.formats.photographs import (
     png_pixel_um,
 )
 from foldwise.data.formats.pixels import COPY_AGAIN, Pixels, PixelUm, first_line, undecoded
-from foldwise.data.formats.scans import read_by
+from foldwise.data.formats.scans import NIFTI_2, dicom, nifti, packed_head, read_by
 from foldwise.data.formats.steps import carried_out
 from foldwise.data.formats.tiff import decode_tiff, open_tiff_stack, tiff_axes, tiff_pixel_um
 from foldwise.errors import DataError, FoldwiseError, MissingExtra

@@ -46,7 +46,7 @@ def look(  # noqa: PLR0913 - each is an option
     trust_code: TrustCode = False,
 ) -> None:
     """Train one fit once more and look inside: loss surfaces, curvature, layers, activation maps."""
-    from foldwise.pipeline import looking, pipeline
+    from foldwise.pipeline import by_hand, pipeline
     from foldwise.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
@@ -58,7 +58,7 @@ def look(  # noqa: PLR0913 - each is an option
         "losses": losses,
     }
     with LookProgress() as progress:
-        done = looking.look(folder, fit, options, device=device, trust_code=trust_code, beat=progress.show)
+        done = by_hand.look(folder, fit, options, device=device, trust_code=trust_code, beat=progress.show)
         pipeline.finish(folder)
     # A look that was done before says nothing of how far it is.
     say_look(folder, done, fresh=progress.has_spoken)

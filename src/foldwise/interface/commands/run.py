@@ -189,7 +189,7 @@ def _work(
     from foldwise.pipeline.devices import refuse_device
     from foldwise.pipeline.worker import code_named
     from foldwise.runs.folder import RunFolder
-    from foldwise.study.trusted_code import trusting
+    from foldwise.study.own_code import trusting
 
     refuse_device(device)
     folder = RunFolder.open(run, items=False)  # hundreds of workers on one server do not look through all

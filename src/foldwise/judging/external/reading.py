@@ -13,11 +13,11 @@ import numpy as np
 
 from foldwise.errors import DataError, SpecError, unknown
 from foldwise.foreign import refuse_strange
+from foldwise.judging.external.columns import without_summaries
 from foldwise.judging.external.layouts import read_table
 from foldwise.judging.external.options import NONE, ScoreOptions
 from foldwise.judging.external.own import is_own, is_segmentation, overlap_of, read_own
 from foldwise.judging.external.pieces import Coded, Piece, joined, with_all_roles
-from foldwise.judging.external.summary_rows import without_summaries
 from foldwise.judging.external.text import Text, open_text
 from foldwise.metrics.names import named_score, plain
 from foldwise.sealed import verified

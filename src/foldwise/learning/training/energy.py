@@ -16,8 +16,8 @@ import pynvml
 import torch
 
 from foldwise.learning.training.devices import MemoryPeak
+from foldwise.runs.device_memory import workers_here
 from foldwise.runs.leases import Beat
-from foldwise.runs.sharing import workers_here
 
 POWERCAP = Path("/sys/class/powercap")
 # AMD processors have the same names; `intel-rapl:0:0` and the like are parts of these.

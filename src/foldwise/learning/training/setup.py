@@ -30,7 +30,7 @@ from foldwise.learning.training.devices import (
 )
 from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import BatchesOf, Learner
-from foldwise.runs.sharing import is_out_of_memory, workers_here
+from foldwise.runs.device_memory import is_out_of_memory, workers_here
 from foldwise.study.configurations import places_of
 from foldwise.study.training import Choice, Training
 

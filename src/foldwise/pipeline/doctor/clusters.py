@@ -1,21 +1,24 @@
-"""Clusters and containers, as `foldwise doctor` finds them from this machine."""
+"""Clusters and containers, as `foldwise doctor` finds them from this machine; and a symptom, as it says one."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
-from foldwise.pipeline.doctor.symptoms import Symptom, answer_of
 from foldwise.processes import text_of
 from foldwise.runs.launchers.ray_tasks import listen
 from foldwise.storage import cache_root
 from foldwise.text import count
 
+COMMAND_S = 20
 LAYERED = re.compile(r"(fuse\.)?(fuse-)?(overlay|aufs)")
 WAIT_S = 5  # for a cluster that may be behind a network which is not here
 # What says that this process is in a container: a variable, or a file.
@@ -26,6 +29,34 @@ CONTAINERS = {
     "a container of Docker": ("", "/.dockerenv"),
     "a container of Podman": ("", "/run/.containerenv"),
 }
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One thing that was looked at.
+
+    Attributes:
+        severity: `note` where all is well.
+        about: a word or two.
+        message: what is so.
+        cure: what to do where that is wrong.
+    """
+
+    severity: Literal["note", "warning", "error"]
+    about: str
+    message: str
+    cure: str | None = None
+
+
+def answer_of(*command: str) -> tuple[str, str]:
+    """What a command prints, and what it says of errors; neither where there is none, or it takes longer than `COMMAND_S`."""
+    try:
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_S, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "", ""
+    return ended.stdout.strip(), ended.stderr.strip()
 
 
 def clusters() -> Iterator[Symptom]:

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from foldwise.pipeline.doctor.clusters import clusters, container
-from foldwise.pipeline.doctor.symptoms import Symptom, answer_of
+from foldwise.pipeline.doctor.clusters import Symptom, answer_of, clusters, container
 from foldwise.processes import processor_name, text_of
 from foldwise.resources import MACHINE, usable
 from foldwise.runs.launchers.local import default_workers

@@ -18,12 +18,11 @@ from tempfile import TemporaryDirectory
 from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
 from foldwise.resources import usable
+from foldwise.runs.device_memory import ROOM, find_meter
 from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown
-from foldwise.runs.launchers.meters import find_meter
 from foldwise.runs.launchers.packing import Fixed, Post, Staffing, staffing_of
 from foldwise.runs.launchers.warm import Process, WarmParent
 from foldwise.runs.leases import MAX_ATTEMPTS, clean_up, progress, release_all_of, release_dead
-from foldwise.runs.sharing import ROOM
 from foldwise.runs.slurm_queue import TIME_IS_UP
 from foldwise.storage import written_whole
 

@@ -10,14 +10,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from foldwise.runs.device_memory import Meter, crowded, find_meter
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.holders import held_by
 from foldwise.runs.items import KINDS, Item
 from foldwise.runs.launchers.launcher import Crew
-from foldwise.runs.launchers.meters import Meter, find_meter
 from foldwise.runs.leases import progress
 from foldwise.runs.plan import Lane, Plan, device_of, lane_of, skipped
-from foldwise.runs.sharing import crowded
 
 MARGIN = 0.9  # of the memory that is free: what was measured is no bound
 CONTEXT_MB = 600.0  # of a process on a GPU, beside what torch takes: the driver and the libraries

@@ -18,19 +18,17 @@ from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
 from foldwise.runs.job_notes import note_jobs
 from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown, watch
-from foldwise.runs.launchers.ray_script import (
-    foretold,
-    in_words,
-    options_of,
-    script_of,
-    variables_of,
-    work_command,
-)
 from foldwise.runs.launchers.ray_tasks import (
     Ending,
     connected,
     ending_of,
+    foretold,
+    in_words,
+    options_of,
     pickled_by_value,
+    script_of,
+    variables_of,
+    work_command,
 )
 from foldwise.runs.leases import (
     MAX_ATTEMPTS,

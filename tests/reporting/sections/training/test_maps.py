@@ -11,7 +11,7 @@ from trained_runs import EPOCHS, read, trained
 
 from foldwise.judging.curves import Disagreement
 from foldwise.judging.scores.image_comparison import minority
-from foldwise.reporting.drawing.heat import HeatScale
+from foldwise.reporting.drawing.pictures import HeatScale
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.training import losses, maps
 from foldwise.reporting.sections.training.maps import most_possible

@@ -9,8 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.judging.curves import ComparedImage
-from foldwise.reporting.drawing.heat import HeatScale, heat_uri, scale_bar, smaller
-from foldwise.reporting.drawing.pictures import data_uri, displayed, mask_picture
+from foldwise.reporting.drawing.pictures import (
+    HeatScale,
+    data_uri,
+    displayed,
+    heat_uri,
+    mask_picture,
+    scale_bar,
+    smaller,
+)
 from foldwise.reporting.report_data import CaseRow, ReportData
 from foldwise.reporting.sections.images.gallery import legend, truth_of
 from foldwise.reporting.wording import percent, score

@@ -11,8 +11,16 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from foldwise.reporting.drawing.heat import NUM_COLOURS, ramp, smaller, swatches
-from foldwise.reporting.drawing.pictures import data_uri, displayed, grey, stored_uri
+from foldwise.reporting.drawing.pictures import (
+    NUM_COLOURS,
+    data_uri,
+    displayed,
+    grey,
+    ramp,
+    smaller,
+    stored_uri,
+    swatches,
+)
 from foldwise.reporting.drawing.series import HUES, Series, epoch_panel
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData

@@ -15,16 +15,17 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from foldwise.data.cache.packed import Packed
-from foldwise.reporting.drawing.heat import (
+from foldwise.reporting.drawing.pictures import (
     HeatScale,
     classes_uri,
+    data_uri,
+    displayed,
     errors_uri,
     heat_uri,
     picked,
     scale_bar,
     smaller,
 )
-from foldwise.reporting.drawing.pictures import data_uri, displayed
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.images.gallery import legend
 from foldwise.reporting.sections.training.epochs import loss_name
