@@ -62,7 +62,8 @@ def picked(folder, *, stated="auto", num_images=1000):
     return pick_runtime(stated, winner, folder, device=CPU, num_images=num_images)
 
 
-# A normalisation stands before a network and knows nothing of it: each is tried with every other network.
+# A normalisation stands before a network and the mean of several after them, and both know nothing of it: each is tried
+# with every other network, and two members with the first of each task, in half of the time.
 @pytest.mark.parametrize(
     ("model", "task", "normalization"),
     [(*row, (BY_CHANNEL, BY_IMAGE)[number % 2]) for number, row in enumerate(EVERY)],
@@ -70,8 +71,8 @@ def picked(folder, *, stated="auto", num_images=1000):
 def test_the_graph_of_every_network_gives_what_torch_gives_for_images_of_any_size(
     model, task, normalization, tmp_path
 ):
-    networks = [network(model, task, seed=seed) for seed in (0, 1)]
-    winner = winner_of(networks, task, normalization)
+    seeds = (0, 1) if (model, task) in (EVERY[0], EVERY[1]) else (0,)
+    winner = winner_of([network(model, task, seed=seed) for seed in seeds], task, normalization)
     asked = TorchRuntime(winner, CPU)
     graph = write_graph(
         Ensemble(winner), images(2, 3, 64, 64), tmp_path / "a.onnx", asked, threads=1, about={"a": "b"}
@@ -80,7 +81,7 @@ def test_the_graph_of_every_network_gives_what_torch_gives_for_images_of_any_siz
     of_one_size = model == "timm:test_vit"
     for shape in [(1, 3, 64, 64), (3, 3, 64, 64), *([] if of_one_size else [(2, 3, 53, 70), (1, 3, 96, 41)])]:
         raw = images(*shape, seed=1)
-        np.testing.assert_allclose(graph(raw), asked(raw), atol=2e-6)
+        np.testing.assert_allclose(graph(raw), asked(raw), atol=4e-6)
 
 
 def test_an_image_too_small_to_be_mirrored_is_padded_by_the_graph_as_by_torch(tmp_path):

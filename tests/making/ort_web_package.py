@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from platformdirs import user_cache_dir
 
-from foldwise.learning.export import try_it
+from foldwise.learning.export import page_html, try_it
 from foldwise.learning.export.try_it import FILE, NAME
 
-# Unpacked once for all pages of a process, which takes a second.
+# Unpacked, and packed for a page, once for all pages of a process: each takes a second.
 try_it._files = lru_cache(maxsize=1)(try_it._files)
+page_html.packed = lru_cache(maxsize=4)(page_html.packed)
 
 PLACES = (os.environ.get("FOLDWISE_ORT_WEB", ""), Path(user_cache_dir("foldwise")) / NAME / FILE)
 

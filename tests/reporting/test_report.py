@@ -11,6 +11,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from altered import altered, altered_configurations
+from jinja2 import Environment
 from make_run import MARKUP, RUNS
 from PIL import Image
 
@@ -107,6 +108,15 @@ class SectionContract:
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 class TestSections(SectionContract):
     """Every row."""
+
+
+def test_a_process_compiles_its_templates_once_and_each_report_marks_its_own(runs, monkeypatch):
+    data = [gather(runs[name]) for name in ("single", "nothing")]
+    pages = [render(each) for each in data]
+    monkeypatch.setattr(Environment, "compile", None)
+    assert [render(each) for each in data] == pages
+    ids = [{result.id for result in each.configurations} for each in data]
+    assert [set(re.findall(r'data-configuration="([^"]*)"', page)) <= own for page, own in zip(pages, ids, strict=True)] == [True, True]  # fmt: skip
 
 
 def test_no_template_is_left_over():
