@@ -15,7 +15,8 @@ from ruamel.yaml.comments import CommentedMap
 
 from foldwise.data.audit.pixel_sizes import common_size, pixel_sizes
 from foldwise.data.formats.reading import read_pixels
-from foldwise.data.layouts.layouts import read_dataset, require_folder
+from foldwise.data.layouts.files import require_folder
+from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import FoldwiseError, RunError
 from foldwise.pipeline.contenders import FolderContents, document_of
 from foldwise.pipeline.options import Observer

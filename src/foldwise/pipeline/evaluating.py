@@ -16,7 +16,7 @@ import numpy as np
 from foldwise.csv_cells import TableWriter
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.external_set import ExternalSet, read_external
-from foldwise.data.layouts.layouts import require_folder
+from foldwise.data.layouts.files import require_folder
 from foldwise.data.novelty import UNLIKE_P, Novelty
 from foldwise.data.overlays import displayed, overlay
 from foldwise.errors import FoldwiseError, RunError, SpecError, unknown

@@ -341,15 +341,32 @@ def test_a_part_without_labels_is_named(tmp_path):
         read_dataset(DataSpec(path=str(root)), base=root, split="folders")
 
 
-def test_parts_within_images_are_to_be_turned_around(tmp_path):
-    for part in ("train", "val"):
+@pytest.mark.parametrize("has_names", [True, False])
+def test_the_layout_of_ultralytics_is_read_as_it_is(tmp_path, has_names):
+    """images/train with labels/train: the same pixels as of train/images with train/labels, and the same split."""
+    for part in ("train", "val", "test"):
         WRITERS["YOLO"](tmp_path / part, images(tmp_path / part / "images"))
         for kind in ("images", "labels"):
             (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
             (tmp_path / part / kind).rename(tmp_path / "set" / kind / part)
-    text = refused(tmp_path / "set")
-    assert "images/ holds the parts of a split (train, val)" in text
-    assert "images/train/ becomes train/images/" in text
+    root, names = (
+        tmp_path / "set",
+        "path: .\ntrain: images/train\nval: images/val\nnames: [triangle, square]\n",
+    )
+    if has_names:
+        (root / "data.yaml").write_text(names)
+    dataset = read_dataset(DataSpec(path=str(root)), base=root, split="folders")
+    assert [case.part for case in dataset.cases] == ["train"] * 3 + ["validation"] * 3 + ["test"] * 3
+    assert any("3 files in labels/train/, 3 files in labels/val/" in line for line in dataset.statements)
+    target = pack(dataset, DataSpec(path=str(root))).target(8)
+    assert set(np.unique(target)) == {0, 1, 2}
+    if has_names:
+        assert dataset.classes == ("background", "square", "triangle")
+        np.testing.assert_array_equal(target, truth())
+    question = refused(root)
+    assert "the folders images/train, images/val, images/test are the parts of a split" in question
+    pooled = read_dataset(DataSpec(path=str(root)), base=root, split="pooled_folders")
+    assert [case.part for case in pooled.cases] == [None] * 9
 
 
 # ---- YOLO

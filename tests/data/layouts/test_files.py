@@ -249,7 +249,9 @@ def test_folders_below_images_and_masks_have_a_cure_that_loses_no_file(tmp_path)
     for k, part in enumerate(("train", "train", "val")):
         save(tmp_path / "parts" / "images" / part / f"{k % 2}.png")
         save(tmp_path / "parts" / "masks" / part / f"{k % 2}.png")
-    assert "Make it train/masks/ and so on, for images and masks" in refused(tmp_path / "parts")
+    assert "State validate.split: pooled_folders" in refused(tmp_path / "parts")
+    stated = refused(tmp_path / "parts", images="images", masks="masks")
+    assert "Make it train/masks/ and so on, for images and masks" in stated
     for k in range(2):
         save(tmp_path / "classes" / "images" / f"{k}.png")
         for name in ("disc", "cup"):

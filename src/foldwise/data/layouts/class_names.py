@@ -128,8 +128,32 @@ _CHANNELS = (("r", "g", "b"), ("red", "green", "blue"))
 _COLOURS = ("color", "colour", "hex", "rgb", "html")
 
 
+def legend_beside(
+    root: Path, values: Iterable[object] | None
+) -> tuple[dict[str, str] | None, tuple[str, ...]]:
+    """The legend that lies beside masks and their values, or their colours where None; and a sentence about it.
+
+    Raises:
+        DataError: there are several.
+    """
+    kind, kinds = ("colours", (".csv", ".txt")) if values is None else ("values", (".json",))
+    files = [path for path in sorted(root.glob("*")) if path.suffix in kinds]
+    there = set(map(str, values or ()))  # a legend of other values is of other masks
+    legends = {
+        path.name: legend for path in files if (legend := read_legend(path)) and there <= legend.keys()
+    }
+    if len(legends) > 1:
+        cure = "Take all but one out, or state data.mask_values."
+        raise DataError(f"{some(legends)} could all be the legend of the masks", where=str(root), cure=cure)
+    for name, legend in legends.items():
+        return legend, (f"The {kind} of the masks are those of {name}.",)
+    return None, ()
+
+
 def read_legend(path: Path) -> dict[str, str]:
     """``#rrggbb`` -> name of the class, in the order of a legend; none where a file is no legend.
+
+    Of nnU-Net's dataset.json it is the value of each class, in their order.
 
     A class called background comes first, or else that of black: it is the one that `data.mask_values` takes as such.
 
@@ -142,6 +166,8 @@ def read_legend(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError):
         return {}
+    if path.suffix == ".json":
+        return _values_of_nnunet("\n".join(lines))
     pairs = _labelmap(lines) if path.suffix == ".txt" else _legend_table(lines)
     legend = dict(pairs)
     if len(legend) < len(pairs):
@@ -171,6 +197,24 @@ def _legend_table(lines: Sequence[str]) -> list[tuple[str, str]]:
         for row in rows
     ]
     return pairs if all(code and class_name for code, class_name in pairs) else []
+
+
+def _values_of_nnunet(text: str) -> dict[str, str]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    labels = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(labels, dict):
+        return {}
+    # In its first version names stood by values; regions, which are lists of values, are no classes.
+    by_value = {str(name): value for value, name in labels.items()} if "0" in labels else labels
+    pairs = [(value, tidy(name)) for name, value in by_value.items() if re.fullmatch(r"\d{1,3}", str(value))]
+    return (
+        {str(value): name for value, name in sorted(pairs, key=lambda pair: int(pair[0]))}
+        if len(pairs) == len(labels)
+        else {}
+    )
 
 
 def _labelmap(lines: Sequence[str]) -> list[tuple[str, str]]:

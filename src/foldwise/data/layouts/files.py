@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.formats.formats import has_image_name, is_image, is_unreadable_image
-from foldwise.errors import DataError
+from foldwise.errors import DataError, SpecError
 from foldwise.text import composed, listed, natural, some
 
 INNER_SUFFIXES = (".ome", ".nii")  # before the last one, as in a.ome.tif and a.nii.gz
@@ -20,10 +20,51 @@ PARTS = {
     **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
+SHORT_PARTS = {"Tr": "train", "Ts": "test"}  # within a name only: imagesTr of nnU-Net
 # Kept by systems and version control beside what people hand over; nothing in them was meant as data.
 SYSTEM_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "__pycache__", ".git", ".svn", ".hg", ".Trashes", ".Spotlight-V100", ".fseventsd"}
 )
+
+
+def require_folder(
+    root: Path, *, where: str | None = None, cure: str = "Name a folder that is there."
+) -> None:
+    """Refuse a data folder that is none.
+
+    Args:
+        root: the folder.
+        where: how it was stated, unless it is what was typed.
+        cure: where there is nothing of its name.
+    """
+    if os.path.isdir(root):
+        return
+    problem = (
+        f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
+    )
+    if os.path.exists(root):
+        cure = "Name the folder that it is in (a study has data.table for a table), or unpack it if it is an archive."
+    raise SpecError(problem, where=where, cure=cure)
+
+
+def part_named(folder: str) -> str | None:
+    """The part of a split that a folder is called after, as ``val`` or ``val2017``; None where it is none."""
+    return PARTS.get(re.sub(r"[ _-]?(19|20)\d\d$", "", folder.casefold()))
+
+
+def part_in(path: str) -> str | None:
+    """The only part that a folder is called after, or one above it, or a word of their names; None where there is none."""
+    folders = PurePosixPath(path).parts
+    words = (PARTS.get(word.casefold()) or SHORT_PARTS.get(word) for word in words_of(path))
+    for parts in ({part_named(folder) for folder in folders}, set(words)):
+        if len(named := parts - {None}) == 1:
+            return named.pop()
+    return None
+
+
+def words_of(path: str) -> list[str]:
+    """The words of a path: of ``imagesTr/a_mask`` they are ``images``, ``Tr``, ``a`` and ``mask``."""
+    return re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", path)
 
 
 def image_files(folder: Path) -> list[str]:
@@ -135,6 +176,36 @@ def errors_about(
 ) -> list[DataError]:
     """The error that lists some names, as `text.listed` does; none where there are none."""
     return [DataError(listed(names, noun, plural, rest), where=where, cure=cure)] if names else []
+
+
+def misplaced(root: Path) -> list[DataError]:
+    """Errors for images deeper down than in a folder of class folders: a class that is a folder of folders would be empty."""
+    deep = [path for path in image_files_below(root) if path.count("/") > 1]
+    cure = (
+        "Let every class be one folder with its images directly in it, or point data.path at the right folder; or leave"
+        " the folders as they are, and add labels.csv with the columns image (the path from here) and label. Images with"
+        " masks go into images/ and masks/, one mask an image, of its name."
+    )
+    return errors_about(
+        deep, "image lies", "images lie", "deeper than one folder", where=str(root), cure=cure
+    )
+
+
+def misplaced_in(root: Path, images: str | None, masks: str) -> list[DataError]:
+    """Errors for images and masks that would be passed over, in folders deeper down; images None where these may be."""
+    errors: list[DataError] = []
+    for folder in filter(None, (images, masks)):
+        deep = [path for path in image_files_below(root / folder) if "/" in path and folder != "."]
+        below = sorted({path.split("/")[0] for path in deep})
+        in_folders, names = f"in folders below {folder}/", [stem(path) for path in deep]
+        if below and all(map(part_named, below)):
+            cure = f"Make it {below[0]}/{folder}/ and so on, for images and masks, and state validate.split: folders."
+        elif folder == masks and len(set(names)) < len(names):
+            cure = f"Draw the masks of one image ({some(below)}) into one file in {folder}/, with a value for each class."
+        else:
+            cure = f"Put them directly into {folder}/, each under a name of its own."
+        errors += errors_about(deep, "image lies", "images lie", in_folders, where=str(root), cure=cure)
+    return errors
 
 
 class Finder:

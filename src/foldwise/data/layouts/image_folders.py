@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,17 +16,19 @@ from foldwise.data.layouts.channel_files import (
 )
 from foldwise.data.layouts.class_names import tidy
 from foldwise.data.layouts.files import (
-    PARTS,
     Finder,
     errors_about,
     image_files,
     image_files_below,
+    misplaced,
+    misplaced_in,
     other_files,
+    part_named,
     stem,
     subfolders,
 )
 from foldwise.data.layouts.labels import read_labels, stated_task
-from foldwise.data.layouts.listing import Listing, ignored, misplaced, misplaced_in, one_per_stem, unused
+from foldwise.data.layouts.listing import Listing, ignored, one_per_stem, unused
 from foldwise.data.layouts.masks import read_meaning
 from foldwise.data.layouts.pairing import (
     channel_words,
@@ -99,7 +102,7 @@ def _split_names(listing: Listing) -> list[DataError]:
     """An error where the folders are named like a split and nothing states that they are classes."""
     folders = listing.class_folders
     stated = listing.data.layout == "class_folders" or listing.data.classes is not None or listing.divided
-    if stated or not folders or not {name.casefold() for name in folders} <= PARTS.keys():
+    if stated or not folders or not all(map(part_named, folders)):
         return []
     problem = f"the folders {', '.join(folders)} are named like parts of a split, not like classes"
     cure = (
@@ -214,7 +217,7 @@ def read_masks(listing: Listing) -> Dataset:
         DataError: a folder is missing; images and masks do not pair up; mask values are unclear.
     """
     root, data = listing.root, listing.data
-    read = [_paired(part, start) for start, part in listing.parts.items()]
+    read = [_paired(part, start, root) for start, part in listing.parts.items()]
     if errors := [error for own in read for error in own.errors]:
         raise DataError.together(errors)
     pairs = [pair for own in read for pair in own.pairs]
@@ -236,8 +239,8 @@ class _Paired:
     errors: list[DataError]
 
 
-def _paired(listing: Listing, start: str) -> _Paired:
-    """The pairs of one part, whose paths from the root begin with `start`."""
+def _paired(listing: Listing, start: str, whole: Path) -> _Paired:
+    """The pairs of one part of a whole set, from the root of which paths begin with `start`."""
     root, data, images, masks = listing.root, listing.data, listing.images, listing.masks
     if images is None or masks is None:
         missing, key = ("images", "data.images") if images is None else ("masks", "data.masks")
@@ -249,21 +252,23 @@ def _paired(listing: Listing, start: str) -> _Paired:
     if by_channel:
         below = ((PurePosixPath(images) / name).as_posix() for name in image_files_below(root / images))
         paths = [path for path in below if not path.startswith(f"{masks}/")]
-    paths = [f"{start}{path}" for path in paths]
-    joined = images_at(paths, data, where=str(root))
-    names, mask_of = list(joined.names.values()), [f"{start}{path}" for path in _directly_in(root, masks)]
+    joined = images_at([f"{start}{path}" for path in paths], data, where=str(root))
+    shown = posixpath.normpath(f"{start}{masks}")
+    if (whole / shown).resolve() != (root / masks).resolve():  # the folder of the part is a link
+        shown = f"{start}{masks}"
+    names, mask_of = list(joined.names.values()), [f"{shown}/{name}" for name in image_files(root / masks)]
     errors = misplaced_in(root, None if by_channel else images, masks)
     errors += one_per_stem(names, "images") + one_per_stem(mask_of, "masks")
     matched = match(names, mask_of)
     if matched is None:
-        errors += _unpaired(names, mask_of, f"{start}{masks}", may_be_channels=not by_channel)
+        errors += _unpaired(names, mask_of, shown, may_be_channels=not by_channel)
     by_stem = matched.masks if matched else {}
     pairs = [(name, image, by_stem.get(stem(name), "")) for image, name in joined.names.items()]
     folder = f"{start}{images}/" if images != "." else start or "the folder itself"
     same = "the same name" if not (words := matched.words if matched else "") else f"their names ({words})"
-    pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {start}{masks}/."
+    pairing = f"{len(pairs)} images of {folder} were paired with masks of {same} in {shown}/."
     if listing.masks_by_content:
-        pairing += f" What is in {start}{masks}/ has few values and no colour; state data.layout: class_folders if it is a class."
+        pairing += f" What is in {shown}/ has few values and no colour; state data.layout: class_folders if it is a class."
     used = {path.split("/")[0] for path in (images, masks, *listing.labels)}
     idle = [f"{start}{name}" for name in subfolders(root) if name not in used]
     others = [

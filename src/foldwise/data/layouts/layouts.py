@@ -5,7 +5,6 @@ A new layout is two functions, what it fits and how it is read, and a row here; 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +14,25 @@ from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import image_folders, stacks
 from foldwise.data.layouts.columns import reviewed, unused_columns
 from foldwise.data.layouts.files import (
-    PARTS,
     about_hidden,
     hidden_images,
     on_disk,
     other_files,
+    part_named,
     refuse_broken_links,
+    require_folder,
     subfolders,
     unreadable_files,
 )
 from foldwise.data.layouts.groups import with_groups
-from foldwise.data.layouts.listing import JUDGE, MASK_FOLDERS, Listing, about_unreadable, of_other_kinds
+from foldwise.data.layouts.listing import (
+    JUDGE,
+    MASK_FOLDERS,
+    Listing,
+    about_unreadable,
+    of_other_kinds,
+    unused,
+)
 from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.layouts.outlines import drawn
 from foldwise.data.layouts.pages import stack_files
@@ -86,6 +93,7 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     refuse_broken_links(root)
     listing = Listing(root, data, split=split)
     refuse_part_folders(listing)
+    unlabelled = unused(listing.unlabelled) if listing.divided else []
     drawing = drawn(listing)
     data, listing = drawing.listing.data, drawing.listing
     layout_name, why = (data.layout, drawing.why) if data.layout != "auto" else _recognised(listing)
@@ -95,6 +103,7 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
         cure = "Put all images together, with a column that says the part, and state validate.split: that column."
         raise DataError(problem, where=str(root), cure=cure)
     passed_over = about_unreadable(listing, layout_name, drawing.files) + about_hidden(hidden_images(root))
+    passed_over += unlabelled
     dataset = layout.read(listing)
     _check(dataset, data)
     folder = listing.images or "" if layout.names_in_images and "" in listing.parts else ""
@@ -120,32 +129,9 @@ def _data_folder(stated: str, base: Path) -> Path:
     """The whole path of the data folder that a study states; SpecError where it is none."""
     path = from_home(stated)
     root = whole_path(path if path.is_absolute() else on_disk(base, stated), base)
-    require_folder(
-        root,
-        where="data.path",
-        cure="Name a folder that is there. Relative paths start at the folder of the study file.",
-    )
+    cure = "Name a folder that is there. Relative paths start at the folder of the study file."
+    require_folder(root, where="data.path", cure=cure)
     return root
-
-
-def require_folder(
-    root: Path, *, where: str | None = None, cure: str = "Name a folder that is there."
-) -> None:
-    """Refuse a data folder that is none.
-
-    Args:
-        root: the folder.
-        where: how it was stated, unless it is what was typed.
-        cure: where there is nothing of its name.
-    """
-    if os.path.isdir(root):
-        return
-    problem = (
-        f"the data folder {root} {'is a file, not a folder' if os.path.exists(root) else 'does not exist'}"
-    )
-    if os.path.exists(root):
-        cure = "Name the folder that it is in (a study has data.table for a table), or unpack it if it is an archive."
-    raise SpecError(problem, where=where, cure=cure)
 
 
 def _check(dataset: Dataset, data: DataSpec) -> None:
@@ -199,6 +185,8 @@ def _recognised(listing: Listing) -> tuple[str, str]:
         )
         raise DataError(problem, where=str(listing.root), cure="Lay all of them out in one way.")
     part, (name, why) = next(iter(layouts.items()))
+    for images, masks in (listing.sides if part else {}).items():
+        return name, f"{images}/ with {masks}/ and so on"
     return name, f"{part}{why}" + (" and so on" if part else "")
 
 
@@ -310,12 +298,15 @@ def _no_layout(listing: Listing) -> DataError:
     if folders := folders_of_images(root / images):
         problem = f"{images}/ holds folders of images ({some(folders)}), but no labels.csv or masks/ is there"
         cure = f"If they are the classes, point data.path at {images}/ itself."
-        if {name.casefold() for name in folders} <= PARTS.keys():
-            problem = f"{images}/ holds the parts of a split ({some(folders)}), where each part is to hold its {images}/"
-            cure = (
-                f"Turn them around: {images}/{folders[0]}/ becomes {folders[0]}/{images}/, and so on, the labels or masks alike"
-                f" ({folders[0]}/labels/); and state validate.split: folders."
+        if all(map(part_named, folders)):
+            problem = (
+                f"{images}/ holds the parts of a split ({some(folders)}), and nothing says what they show"
             )
+            cure = f"Add their masks or labels, in folders of the same names: masks/{folders[0]}/, or labels/{folders[0]}/."
+        return DataError(problem, where=str(root), cure=cure)
+    if (inside := subfolders(root / images)) and all(map(part_named, inside)):
+        cure = f"If the folders in each are the classes, point data.path at {images}/ itself."
+        problem = f"{images}/ holds the parts of a split ({some(inside)}), which hold folders of images"
         return DataError(problem, where=str(root), cure=cure)
     others = [name for name in subfolders(root) if name != images]
     choices = f" State data.masks: one of {', '.join(others)}." if others else ""

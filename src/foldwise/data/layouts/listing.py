@@ -15,15 +15,15 @@ from foldwise.data.formats.label_files import LABEL_SUFFIXES, kind_of, with_cont
 from foldwise.data.layouts.class_names import read_legend
 from foldwise.data.layouts.files import (
     PARTS,
-    errors_about,
     image_files,
     image_files_below,
     on_disk,
+    part_named,
     stem,
     subfolders,
     unreadable_files,
 )
-from foldwise.data.layouts.pairing import images_and_masks, refuse_masks_among
+from foldwise.data.layouts.pairing import images_and_masks, refuse_masks_among, sides_of_parts
 from foldwise.data.layouts.tables import is_review
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
@@ -56,39 +56,9 @@ def unused(folders: Collection[str]) -> list[str]:
     return [f"Folders that were not used: {', '.join(folders)}."] if folders else []
 
 
-def misplaced(root: Path) -> list[DataError]:
-    """Errors for images deeper down than in a folder of class folders: a class that is a folder of folders would be empty."""
-    deep = [path for path in image_files_below(root) if path.count("/") > 1]
-    cure = (
-        "Let every class be one folder with its images directly in it, or point data.path at the right folder; or leave"
-        " the folders as they are, and add labels.csv with the columns image (the path from here) and label. Images with"
-        " masks go into images/ and masks/, one mask an image, of its name."
-    )
-    return errors_about(
-        deep, "image lies", "images lie", "deeper than one folder", where=str(root), cure=cure
-    )
-
-
-def misplaced_in(root: Path, images: str | None, masks: str) -> list[DataError]:
-    """Errors for images and masks that would be passed over, in folders deeper down; images None where these may be."""
-    errors: list[DataError] = []
-    for folder in filter(None, (images, masks)):
-        deep = [path for path in image_files_below(root / folder) if "/" in path and folder != "."]
-        below = sorted({path.split("/")[0] for path in deep})
-        in_folders, names = f"in folders below {folder}/", [stem(path) for path in deep]
-        if below and {name.casefold() for name in below} <= PARTS.keys():
-            cure = f"Make it {below[0]}/{folder}/ and so on, for images and masks, and state validate.split: folders."
-        elif folder == masks and len(set(names)) < len(names):
-            cure = f"Draw the masks of one image ({some(below)}) into one file in {folder}/, with a value for each class."
-        else:
-            cure = f"Put them directly into {folder}/, each under a name of its own."
-        errors += errors_about(deep, "image lies", "images lie", in_folders, where=str(root), cure=cure)
-    return errors
-
-
-IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir")
 JUDGE = "Tables of scores of other programs are judged without images: foldwise judge TABLE. For labels, put the images beside them."
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation", "ann_dir")
 # Tables that describe a set but do not label its images, unless they are stated.
 SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
 
@@ -117,8 +87,34 @@ class Listing:
         """What is in each folder of a split, by the start of its paths: ``train/``; else this itself, by an empty one."""
         if self._parts:
             return dict(self._parts)
-        names = self.part_folders if self.divided and self.table is None else []
-        return {f"{name}/": self.part(name) for name in names} or {"": self}
+        if not self.divided or self.table is not None:
+            return {"": self}
+        if len(self.sides) > 1:
+            return {f"{images}/": self._side(images, masks) for images, masks in self.sides.items()}
+        return {f"{name}/": self.part(name) for name in self.part_folders} or {"": self}
+
+    @cached_property
+    def sides(self) -> dict[str, str]:
+        """Of parts that lie within images and masks: the folder of images of each that has labels, and of these; see there."""
+        beside = self._all_sides if any(self.root.glob("*/*.json")) else {}
+        return {images: masks for images, masks in self._all_sides.items() if masks} or beside
+
+    @property
+    def unlabelled(self) -> list[str]:
+        """Folders of images of such parts as have no labels."""
+        several = len(self.sides) > 1  # else they are said to be unused as other folders are
+        return [images for images in self._all_sides if several and images not in self.sides]
+
+    @cached_property
+    def _all_sides(self) -> dict[str, str]:
+        is_stated = self.data.images is not None or self.data.masks is not None
+        return {} if is_stated or self.part_folders else sides_of_parts(self.root)
+
+    def _side(self, images: str, masks: str) -> Listing:
+        """What is in the images of a part, with its masks, which lie elsewhere."""
+        folder = self.root / images  # where it really is: it may be a link, from which up leads elsewhere
+        labels = os.path.relpath((self.root / masks).resolve(), folder.resolve()) if masks else None
+        return Listing(folder, self.data.model_copy(update={"images": ".", "masks": labels}))
 
     def part(self, name: str) -> Listing:
         """What is in a folder of a split."""
@@ -127,7 +123,8 @@ class Listing:
     @cached_property
     def label_files(self) -> dict[str, list[str]]:
         """By its name each folder, ``.`` is this one, with files whose suffixes are those of labels; empty if none is one."""
-        folders = {name: label_files_in(self.root, name) for name in (".", *subfolders(self.root))}
+        names = (".", *subfolders(self.root), *filter(None, self.sides.values()))
+        folders = {name: label_files_in(self.root, name) for name in dict.fromkeys(names)}
         # Most folders have no such file, and of thousands a few tell what they are.
         telling = (path for paths in folders.values() for path in islice(with_content(self.root, paths), 99))
         return folders if any(map(kind_of, telling)) else {}
@@ -135,8 +132,8 @@ class Listing:
     @cached_property
     def part_folders(self) -> list[str]:
         """Names of the folders that are called like parts of a split and hold images, however deep."""
-        names = [name for name in subfolders(self.root) if name.casefold() in PARTS]
-        in_order = sorted(names, key=lambda name: list(PARTS.values()).index(PARTS[name.casefold()]))
+        names = [name for name in subfolders(self.root) if part_named(name)]
+        in_order = sorted(names, key=lambda name: list(PARTS.values()).index(part_named(name) or ""))
         return [name for name in in_order if image_files_below(self.root / name)]
 
     @cached_property
@@ -161,6 +158,8 @@ class Listing:
     @cached_property
     def _named(self) -> tuple[str | None, str | None]:
         """The folders of images and of masks by what is stated, or by their names."""
+        if len(self.sides) == 1:
+            return next(iter(self.sides.items()))
         return (
             _named_folder(self.root, self.data.images, IMAGE_FOLDERS, "data.images"),
             _named_folder(self.root, self.data.masks, MASK_FOLDERS, "data.masks"),
@@ -172,7 +171,7 @@ class Listing:
         data, folders = self.data, self.class_folders
         channels = data.channels if isinstance(data.channels, tuple) else ()
         are_classes = set(map(composed, folders)) <= set(map(composed, data.classes or ()))
-        are_parts = {name.casefold() for name in folders} <= PARTS.keys()
+        are_parts = all(map(part_named, folders))
         # Where a table labels the images, these are in one of the two folders.
         are_labels = data.layout == "table" or data.task.endswith("classification")
         is_other = are_classes or are_parts or data.layout == "class_folders" or set(folders) <= set(channels)

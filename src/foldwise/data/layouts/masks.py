@@ -24,7 +24,7 @@ from foldwise.data.layouts.census import (
     suggestion,
     take_census,
 )
-from foldwise.data.layouts.class_names import read_legend
+from foldwise.data.layouts.class_names import legend_beside
 from foldwise.data.layouts.mask_objects import numbered_objects
 from foldwise.errors import DataError, SpecError
 from foldwise.study.ranges import IGNORE
@@ -62,9 +62,9 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     census, about_palettes, decoded = take_census(
         root, locations, palette=palette, decoding=data.decoding.of_masks()
     )
-    if data.mask_values is None and census.is_coloured:
-        data, about_legend = _with_legend(root, data)
-        about_palettes = (*about_palettes, *about_legend)
+    if data.mask_values is None and (census.is_coloured or data.classes is None):
+        legend, about_legend = legend_beside(root, None if census.is_coloured else census.pixels)
+        data, about_palettes = data.model_copy(update={"mask_values": legend}), about_palettes + about_legend
     meaning = _recognised(census, data) if data.mask_values is None else _stated(census, data)
     if data.task not in {"auto", meaning.task, "multiclass_segmentation"}:
         problem = f"the masks hold {len(meaning.classes)} classes ({', '.join(meaning.classes)}), not those of {data.task}"
@@ -74,20 +74,6 @@ def read_meaning(root: Path, locations: Sequence[str], data: DataSpec) -> MaskMe
     task = meaning.task if data.task == "auto" else data.task
     statements = (*about_palettes, *meaning.statements)
     return MaskMeaning(task, meaning.classes, meaning.values, statements, decoded)
-
-
-def _with_legend(root: Path, data: DataSpec) -> tuple[DataSpec, tuple[str, ...]]:
-    """The settings with the colours of the legend beside the masks, where there is one; and a sentence about it."""
-    files = [path for path in sorted(root.glob("*")) if path.suffix in (".csv", ".txt")]
-    legends = {path.name: legend for path in files if (legend := read_legend(path))}
-    if len(legends) > 1:
-        cure = "Take all but one out, or state data.mask_values."
-        raise DataError(f"{some(legends)} could all be the legend of the masks", where=str(root), cure=cure)
-    for name, legend in legends.items():
-        return data.model_copy(update={"mask_values": legend}), (
-            f"The colours of the masks are those of {name}.",
-        )
-    return data, ()
 
 
 def _recognised(census: Census, data: DataSpec) -> MaskMeaning:

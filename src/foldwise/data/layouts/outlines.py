@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +19,14 @@ from foldwise.data.formats.reading import masks_in_cache, read_pixels
 from foldwise.data.formats.shapes import NOT_COUNTED, Shape, order_of_runs
 from foldwise.data.layouts.channel_files import images_at
 from foldwise.data.layouts.class_names import classes_of_objects
-from foldwise.data.layouts.files import PARTS, Finder, errors_about, image_files, refuse_pickles, stem
+from foldwise.data.layouts.files import (
+    Finder,
+    errors_about,
+    image_files,
+    part_in,
+    refuse_pickles,
+    stem,
+)
 from foldwise.data.layouts.listing import Listing, label_files_in
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
@@ -92,9 +98,8 @@ def drawn(listing: Listing) -> DrawnMasks:
     data, parts = listing.data, listing.parts
     if data.layout not in ("auto", "image_mask") or data.task.endswith("classification"):
         return DrawnMasks(listing)
-    if (data.table is not None and data.masks is None and data.task == "auto") or (
-        listing.divided and "" in parts
-    ):
+    is_whole = listing.divided and "" in parts and not listing.sides
+    if is_whole or (data.table is not None and data.masks is None and data.task == "auto"):
         return DrawnMasks(listing)
     outlines = {start: _recognised(part, start, listing) for start, part in parts.items()}
     if not any(outlines.values()):
@@ -165,14 +170,12 @@ def _recognised(listing: Listing, start: str, whole: Listing) -> Outlines | None
 
 def _beside_parts(whole: Listing, start: str) -> list[str]:
     """Paths, from the folder of a part, of label files beside the parts that have its name among the words of theirs."""
-    part = PARTS[start.strip("/").casefold()]
-    own = {word for word, meaning in PARTS.items() if meaning == part}
     return [
-        f"../{path}"
+        f"{'../' * start.count('/')}{path}"
         for folder, paths in whole.label_files.items()
-        if folder.casefold() not in PARTS
+        if part_in(folder) is None
         for path in paths
-        if own & set(re.split(r"[^a-z]+", stem(path).casefold()))
+        if part_in(stem(path).casefold()) == part_in(start)
     ]
 
 

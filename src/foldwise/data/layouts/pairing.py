@@ -12,11 +12,24 @@ from pathlib import Path
 import numpy as np
 
 from foldwise.data.formats.formats import decode, holds_slices, open_stack
-from foldwise.data.layouts.files import MARKS, image_files, stem
+from foldwise.data.formats.label_files import LABEL_SUFFIXES
+from foldwise.data.layouts.files import MARKS, PARTS, image_files, part_in, stem, subfolders, words_of
 from foldwise.errors import DataError
 
 # What those who draw masks call them, anywhere in a name.
 MASK_WORDS = ("mask", "label", "lbl", "seg", "annot", "truth", "manual", "gt", "roi")
+IMAGE_WORDS = {"images", "image", "imgs", "img"}
+LABEL_WORDS = {
+    "masks",
+    "mask",
+    "labels",
+    "label",
+    "annotations",
+    "annotation",
+    "ann",
+    "segmentations",
+    "segmentation",
+}
 MIN_FOLDERS = 5  # with the same names in each, from which on they are no classes
 MAX_FOLDERS = 12  # beyond so many, folders with the same names in them are classes
 SAMPLED = 6  # images of a folder, by which it is told whether it holds masks
@@ -127,6 +140,36 @@ def channels_cure(words: Sequence[str]) -> str:
     """How a study states that files are channels of one image; in quotes, since 0000 is a number in YAML."""
     listed = ", ".join(f'"{word}"' for word in words)
     return f"State data.channels: [{listed}], in the order that they are to have."
+
+
+def sides_of_parts(root: Path) -> dict[str, str]:
+    """Of a set whose parts lie within images and masks: the folder of images of each part, and that of its masks or labels.
+
+    Both are told by words of their names: ``images/train`` with ``labels/train``, ``train_images`` with ``train_masks``,
+    ``imagesTr`` with ``labelsTr``. They are in the order of the parts; of a part without labels the second is empty.
+    None are listed where a part has two folders of one kind.
+    """
+    tops = subfolders(root)
+    nested = [
+        f"{top}/{name}" for top in tops if not image_files(root / top) for name in subfolders(root / top)
+    ]
+    sides: dict[tuple[str, bool], str] = {}
+    for path in (*tops, *nested):
+        words = {word.casefold() for word in words_of(path)}
+        part, is_images, is_masks = part_in(path), bool(words & IMAGE_WORDS), bool(words & LABEL_WORDS)
+        if part is None or is_images == is_masks or not _holds_any(root / path, labels=is_masks):
+            continue
+        if (part, is_images) in sides:
+            return {}
+        sides[part, is_images] = path
+    parts = [part for part in dict.fromkeys(PARTS.values()) if (part, True) in sides]
+    return {sides[part, True]: sides.get((part, False), "") for part in parts}
+
+
+def _holds_any(folder: Path, *, labels: bool) -> bool:
+    """Whether images lie directly in a folder, or, where these count, files that may be labels."""
+    files = (path.name.lower() for path in folder.iterdir()) if labels else ()
+    return bool(image_files(folder)) or any(name.endswith(LABEL_SUFFIXES) for name in files)
 
 
 def images_and_masks(

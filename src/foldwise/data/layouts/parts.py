@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from foldwise.data.cases import Case
-from foldwise.data.layouts.files import PARTS, Finder, errors_about
+from foldwise.data.layouts.files import PARTS, Finder, errors_about, part_in
 from foldwise.data.layouts.tables import Table, image_column, match_rows, read_table, table_with
 from foldwise.errors import DataError, SpecError
 from foldwise.storage import whole_path
@@ -75,21 +75,24 @@ def with_parts(
 
 def refuse_part_folders(listing: Listing) -> None:
     """Raise where whole layouts lie in folders called train, test and the like, and nobody says what becomes of them."""
-    names = listing.part_folders
+    names = listing.part_folders or list(listing.sides)
     if len(names) < 2 or listing.divided or listing.table is not None:
         return
     others = [name for name in listing.class_folders if name not in names]
     is_flat = any(name in listing.class_folders for name in names)
-    has_labels = any(each.label_files for each in (listing, *(listing.part(name) for name in names)))
-    if others or (is_flat and not has_labels):
-        return
-    raise DataError(
-        f"the folders {', '.join(names)} are the parts of a split",
-        where=str(listing.root),
-        cure="State validate.split: folders to train and test by it, or validate.split: pooled_folders to make new "
-        "folds of all images.",
-        choices=("validate.split=folders", "validate.split=pooled_folders"),
+    has_labels = bool(listing.sides) or any(
+        each.label_files for each in (listing, *(listing.part(name) for name in names))
     )
+    if (others and not listing.sides) or (is_flat and not has_labels):
+        return
+    pooled = "validate.split: pooled_folders to make new folds of all images"
+    choices = ["validate.split=folders", "validate.split=pooled_folders"]
+    cure = f"State validate.split: folders to train and test by it, or {pooled}."
+    if not {"train", "test"} <= set(map(part_in, names)):
+        cure = f"State {pooled}. (For validate.split: folders, one is to be called test: its images are scored once.)"
+        choices = choices[1:]
+    what = f"the folders {', '.join(names)} are the parts of a split"
+    raise DataError(what, where=str(listing.root), cure=cure, choices=choices)
 
 
 def _table_of(split: str, root: Path, base: Path, tables: Sequence[Path]) -> tuple[Table, str]:
@@ -131,9 +134,8 @@ def _by_rows(cases: Sequence[Case], table: Table, column: str, *, data: DataSpec
 def _by_folders(cases: Sequence[Case], listing: Listing) -> _Written:
     word = {}
     for case in cases:
-        folders = [name for name in PurePosixPath(case.name).parts[:-1] if name.casefold() in PARTS]
-        if len({PARTS[name.casefold()] for name in folders}) == 1:
-            word[case.name] = folders[0]
+        if (part := part_in(PurePosixPath(case.name).parent.as_posix())) is not None:
+            word[case.name] = part
     return _Written(word, {name: name for name in word}, f"the folders of {listing.root.name}")
 
 
@@ -188,7 +190,7 @@ def _word_errors(parts: set[str], where: str) -> list[DataError]:
     if not lacking:
         return []
     problem = f"no image is for {' or '.join(lacking)} (only {' and '.join(sorted(parts))})"
-    cure = "The models learn from train, and test is scored once; call the images that are to be scored test."
+    cure = "The models learn from train, and test is scored once; call the images that are to be scored test; or state validate.split: pooled_folders, where they are folders, for new folds of all."
     return [DataError(problem, where=where, cure=cure)]
 
 
