@@ -73,7 +73,7 @@ class TableWriter:
 
     def lines(self, lines: Iterable[str]) -> None:
         """Rows whose cells are spelled already, as `joined` does it."""
-        self._file.write("".join([f"{line}{self._end}" for line in lines]))
+        self._file.write(self._end.join([*lines, ""]))
 
 
 class TableReader:

@@ -99,9 +99,8 @@ def verified(path: Path) -> Path:
     Raises:
         Damaged: it is gone, or its size or its digest is another.
     """
-    record = _record_of(path)
-    if record is not None and record.name != path.name:
-        _compare(path, read_record(record)[1][path.name], fully=True)
+    if (sealed := stated(path)[1]) is not None:
+        _compare(path, sealed, fully=True)
     return path
 
 
@@ -213,8 +212,8 @@ def _value(path: Path) -> Any:
     return value
 
 
-def _record_of(path: Path) -> Path | None:
-    """The record that states what a file is, itself for a record; None where there is none.
+def stated(path: Path) -> tuple[Path | None, Seal | None]:
+    """The record that states what a file is, itself for a record, and what it states of another; None where nothing is.
 
     Raises:
         Damaged: no record states it, and one beside it is damaged.
@@ -222,15 +221,15 @@ def _record_of(path: Path) -> Path | None:
     broken = None
     for record in _records_beside(path):
         try:
-            if record.name != path.name and path.name in read_record(record)[1]:
-                return record
+            if record.name != path.name and (sealed := read_record(record)[1].get(path.name)):
+                return record, sealed
         except Damaged as damage:
             broken = broken or damage
     if path.name in CURES and (not broken or _has_digest(path)):
-        return path
+        return path, None
     if broken:
         raise broken
-    return None
+    return None, None
 
 
 def _has_digest(path: Path) -> bool:
@@ -247,7 +246,7 @@ def damaged(path: Path, what: str) -> Damaged:
     """The error for a file that is not what was written, with what mends it where it lies."""
     record = None
     with suppress(RunError):  # the record is damaged as well
-        record = _record_of(path)
+        record, _ = stated(path)
     record = record or next(_records_beside(path), path)
     return Damaged(what, where=str(path), cure=CURES.get(record.name, NO_RECORD))
 

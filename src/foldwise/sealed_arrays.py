@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from zipfile import ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zlib import crc32
 
-from foldwise.sealed import decoding, verified
+from foldwise.sealed import decoding, stated, verified
 
 if TYPE_CHECKING:  # imported where arrays are read: the command line starts without it
     import numpy as np
+
+SMALL = 1 << 24  # bytes: files up to this are read whole, and once
+LOCAL_HEADER = 30  # bytes before the name of a member, by which its length and that of another field end
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -52,8 +57,10 @@ class Arrays(Mapping[str, Any]):
     def __init__(self, path: Path) -> None:
         self.path = path
         with decoding(path), ExitStack() as opened:
+            self._data = _verified_bytes(path) if path.stat().st_size <= SMALL else None
             # By the zip itself: numpy looks longer at what a file is than a small array takes to read.
-            self._file = opened.enter_context(ZipFile(verified(path)))
+            file = verified(path) if self._data is None else BytesIO(self._data)
+            self._file = opened.enter_context(ZipFile(file))
             self._names = tuple(name.removesuffix(".npy") for name in self._file.namelist())
             self._opened = opened.pop_all()
 
@@ -65,7 +72,18 @@ class Arrays(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         with decoding(self.path):
-            return array_of(self._file.read(f"{name}.npy"))
+            return array_of(self._bytes_of(self._file.getinfo(f"{name}.npy")))
+
+    def _bytes_of(self, about: ZipInfo) -> bytes:
+        """As the zip reads them; where they lie in memory as they are, in a fifth of the time."""
+        if self._data is None or about.compress_type != ZIP_STORED:
+            return self._file.read(about)
+        at = about.header_offset + LOCAL_HEADER
+        start = at + sum(int.from_bytes(self._data[end - 2 : end], "little") for end in (at - 2, at))
+        data = self._data[start : start + about.file_size]
+        if crc32(data) != about.CRC:
+            raise BadZipFile(about.filename)
+        return data
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
@@ -75,6 +93,18 @@ class Arrays(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _verified_bytes(path: Path) -> bytes:
+    """The bytes of a file, which are those that were sealed: read once, to be compared and used.
+
+    Raises:
+        Damaged: as `verified` does.
+    """
+    data, sealed = path.read_bytes(), stated(path)[1]
+    if sealed in (None, (len(data), sha256(data).hexdigest())):
+        return data
+    return verified(path).read_bytes()  # which says what is wrong with it
 
 
 def array_of(data: bytes) -> np.ndarray:

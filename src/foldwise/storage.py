@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 import re
@@ -248,9 +247,12 @@ def names_in(folder: Path) -> list[str]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all; see `as_json`."""
-    text = json.dumps(as_json(value), indent=1, ensure_ascii=False, allow_nan=False)
+    from pydantic_core import to_json  # where JSON is written: help starts without it
+
+    # The json module indents in Python: of the verdict on 500 configurations it took a second, and this takes 20 ms.
+    data = to_json(value, indent=1, inf_nan_mode="null", fallback=as_json)
     with written_whole(path) as scratch:
-        scratch.write_text(f"{text}\n", encoding="utf-8")
+        scratch.write_bytes(data + b"\n")
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -279,23 +281,21 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def as_json(value: Any, *, other: Callable[[Any], Any] = str) -> Any:
-    """A value as JSON has it.
+    """A value as JSON has it; what that does not know, such as paths, as `other` has it.
 
     Tuples become lists, numpy arrays and numbers plain ones; nan and infinity, which JSON cannot say, become None.
-
-    Args:
-        value: anything.
-        other: what becomes of values that JSON does not know, such as paths.
     """
+    if value is None or type(value) in (str, int, bool):  # with numbers most of a verdict, so they come first
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): as_json(part, other=other) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [as_json(part, other=other) for part in value]
-    if hasattr(value, "tolist"):  # numpy, which this floor does not import
+    if hasattr(type(value), "tolist"):  # numpy, which this floor does not import
         return as_json(value.tolist(), other=other)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int) else other(value)
+    return value if isinstance(value, str | int) else other(value)
 
 
 @lru_cache

@@ -14,7 +14,8 @@ from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.errors import RunError
-from foldwise.judging.tables import collect
+from foldwise.judging.tables import CLASSIFIED, collect, write_outputs
+from foldwise.metrics.outputs import Outputs
 
 CLASSIFY = [task for task in CLASSES if task.endswith("classification")]
 
@@ -22,6 +23,24 @@ CLASSIFY = [task for task in CLASSES if task.endswith("classification")]
 def judged(tmp_path, **wanted):
     folder = make_run(tmp_path / "run", Wanted(**wanted))
     return folder, judge(folder)
+
+
+def test_probabilities_have_six_digits_and_are_numbers_with_a_point(tmp_path):
+    p = np.array([0.0, 1.0, 0.5, 1 / 3, 1e-7, 1.23456789e-5, 0.99999999, 0.1234567, np.nan, 0.000123456789])
+    cases = np.arange(len(p))
+    outputs = Outputs("multilabel", cases, cases % 2, truth=p[:, None] > 0.4, probabilities=p[:, None])
+    names = [f'{case} %s, "{case}"' for case in cases]
+    every = [(("c %d", "one, %s", 3), outputs)]
+    write_outputs(tmp_path / "scores.csv", CLASSIFIED, every, (["a"], names, [""] * len(p)))
+    with (tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    said = ["0.0", "1.0", "0.5", "0.333333", "1e-07", "1.23457e-05", "1.0", "0.123457", "", "0.000123457"]
+    assert [row["probability"] for row in rows] == said
+    assert [row["image"] for row in rows] == names
+    about = {(row["configuration"], row["configuration_name"], row["repeat"]) for row in rows}
+    assert about == {("c %d", "one, %s", "3")}
+    assert [row["fold"] for row in rows] == ["0", "1"] * 5
+    assert [(row["true"], row["predicted"]) for row in rows[:3]] == [("0", "0"), ("1", "1"), ("1", "1")]
 
 
 @pytest.mark.parametrize("task", CLASSIFY)

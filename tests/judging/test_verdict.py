@@ -505,10 +505,14 @@ def test_linear_algebra_takes_one_thread_whatever_the_machine_has(tmp_path, monk
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
     seen = []
-    monkeypatch.setattr(judging, "read_rows", lambda folder: (seen.append(threads()), read_rows(folder))[1])
+    for step in ("_judgement", "calibration_section"):
+        spied = getattr(judging, step)
+        monkeypatch.setattr(
+            judging, step, lambda *rows, spied=spied: (seen.append(threads()), spied(*rows))[1]
+        )
     with threadpool_limits(2, user_api="blas"):
         before = threads()
         judge(make_run(tmp_path / "run"))
         assert threads() == before
-    assert seen == [{1}]
+    assert seen == [{1}, {1}]
     assert 2 in before

@@ -16,14 +16,17 @@ from make_run import MARKUP, RUNS
 from PIL import Image
 
 from foldwise.errors import RunError
+from foldwise.reporting import report_data
 from foldwise.reporting.report import SECTIONS, render, sections_of, write_report
 from foldwise.reporting.report_data import gather
+from foldwise.reporting.sections.images import gallery
 from foldwise.reporting.sections.images.data_card import data_card
 from foldwise.reporting.sections.images.gallery import side_by_side
 from foldwise.reporting.sections.verdict.answer import _sentence
 from foldwise.reporting.sections.verdict.classes import left_out, strip_measure
 from foldwise.reporting.wording import estimate, selecting_title
 from foldwise.runs.folder import RunFolder
+from foldwise.sealed_arrays import read_arrays
 
 TEMPLATES = files("foldwise.reporting") / "templates" / "sections"
 VOID = {"meta", "link", "img", "br", "wbr", "input"}
@@ -227,6 +230,27 @@ def test_side_by_side_is_what_each_configuration_said_below_the_truth(pages):
             assert (seen(cell.pictures[1]) == (said != 0)).mean() > 0.97
             assert (seen(case.pictures[1]) == (truth != 0)).mean() > 0.97
             assert cell.note == f"{(said != truth).mean() * 100:.1f} % of pixels wrong"
+
+
+def test_of_many_configurations_only_the_scores_are_read_that_pictures_show(pages, monkeypatch):
+    read, results = [], []
+    folder, own = pages("classification24")[0], RunFolder.result
+    monkeypatch.setattr(
+        report_data, "read_arrays", lambda path, *names: (read.append(path), read_arrays(path, *names))[1]
+    )
+    monkeypatch.setattr(
+        RunFolder, "result", lambda folder, item: (results.append(item), own(folder, item))[1]
+    )
+    monkeypatch.setattr(gallery, "SIDE_BY_SIDE", 5)
+    data = gather(folder)
+    assert len(results) == len(set(results)) >= len(data.results) == 24 * 5
+    render(data)
+    shown = {path.parent for path in read}
+    assert set(data.folders[data.winner.id]) <= shown
+    assert len(read) == len(shown) == 5 * 5
+    said = data.probabilities(data.winner.id)
+    assert sorted(said) == [case.index for case in data.cases]
+    assert data.probabilities("unknown") == {}
 
 
 def seen(picture):

@@ -56,6 +56,7 @@ from foldwise.judging.verdict import (
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import ExternalSection
 from foldwise.metrics.table import Metric
+from foldwise.processes import collecting_later
 from foldwise.resources import on_one_blas_thread
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.sealed import seal
@@ -64,7 +65,6 @@ from foldwise.study.spec import LEAVE_ONE_OUT, Study, Validation
 MAX_IN_PAIRS = 60  # configurations of which every pair is in the verdict
 
 
-@on_one_blas_thread
 def judge(folder: RunFolder) -> Verdict:
     """Judge what is done, and write verdict.json, curves.npz, results.csv and scores.csv, sealed, into the run folder.
 
@@ -82,7 +82,6 @@ def judge(folder: RunFolder) -> Verdict:
     return verdict
 
 
-@on_one_blas_thread
 def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
     """The verdict on what is done, and the scores it rests on; neither is written.
 
@@ -96,6 +95,7 @@ def verdict_now(folder: RunFolder) -> tuple[Verdict, Rows]:
 
 
 @on_one_blas_thread
+@collecting_later()
 def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Verdict:
     """The verdict of a study on its rows, and on the external set of its run folder; nothing is written."""
     judgement = _judgement(study, rows)

@@ -164,9 +164,12 @@ def _classified(outputs: Outputs) -> list[str]:
     """The last cells of every line, image by image."""
     assert outputs.truth is not None
     assert outputs.probabilities is not None
-    decided = np.stack([outputs.truth, predicted(outputs)], axis=2).astype(int).reshape(-1, 2).tolist()
-    pairs = zip(decided, outputs.probabilities.ravel().tolist(), strict=True)
-    return [f"{true},{predicted_},{_cell(p)}" for (true, predicted_), p in pairs]
+    columns = np.stack([outputs.truth, predicted(outputs), outputs.probabilities], axis=2)
+    # As `_cell` spells them, in one call for all: 0 and 1 are the only whole ones.
+    text = ("%d,%d,%.6g\n" * outputs.probabilities.size) % tuple(columns.ravel().tolist())
+    for short, whole in ((",0\n", ",0.0\n"), (",1\n", ",1.0\n"), (",nan\n", ",\n")):
+        text = text.replace(short, whole)
+    return text.splitlines()
 
 
 def _segmented(outputs: Outputs) -> list[str]:

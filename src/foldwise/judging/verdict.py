@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from foldwise.errors import RunError
 from foldwise.judging.verdict_configurations import (
+    WRITTEN,
     BaselineResult,
     ConfigurationResult,
     ModelThroughput,
@@ -257,7 +258,8 @@ class Verdict(VerdictPart):
             what = f"this verdict has schema {record['schema']}, and this version of foldwise reads schema {SCHEMA}"
             raise RunError(what, where=where, cure=CURE)
         try:
-            return cls.model_validate({key: value for key, value in record.items() if key != "schema"})
+            fields = {key: value for key, value in record.items() if key != "schema"}
+            return cls.model_validate(fields, context=WRITTEN)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from foldwise.storage import as_json
+
+WRITTEN = "written"  # the context in which values are validated that are as JSON has them already
 
 
 class VerdictPart(BaseModel):
@@ -17,8 +19,10 @@ class VerdictPart(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_json_has_it(cls, values: Any) -> Any:
+    def _as_json_has_it(cls, values: Any, info: ValidationInfo) -> Any:
         """Numbers of numpy become plain ones; nan and infinity, which JSON cannot say, become None."""
+        if info.context == WRITTEN:  # every part would go through all that is in it once more
+            return values
         return as_json(values, other=lambda part: part)  # parts of a verdict are plain already
 
 

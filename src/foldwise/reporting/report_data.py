@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -17,17 +17,19 @@ from foldwise.errors import RunError
 from foldwise.judging.curves import NO_CURVES, Curves, read_curves
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.processes import collecting_later
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.items import Item
 from foldwise.sealed import read_table, read_text
-from foldwise.sealed_arrays import Arrays
+from foldwise.sealed_arrays import Arrays, read_arrays
 from foldwise.study.own_code import CODE, content_of
 from foldwise.study.spec import Validation
 from foldwise.study.training import Task, Training
 from foldwise.text import in_shell
 
 Result = Mapping[str, Any]
+Shares = Mapping[int, NDArray[Any]]  # by case
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class ReportData:
         study_text: the study file as it was written.
         results: result.json of every fit that is done or failed.
         auxiliary: all other items that are done, in plan order.
-        probabilities: by configuration: case index -> (K,), in the first repeat; classification only.
+        probabilities: of a configuration: case index -> (K,), in the first repeat; classification only, else none.
         predictions: by configuration: case index -> file with the predicted mask; segmentation only.
         trainings: by configuration, how it was trained.
         folders: by configuration, those of its fits that are done, the first fold of the first repeat first.
@@ -86,7 +88,7 @@ class ReportData:
     study_text: str
     results: Sequence[Result] = ()
     auxiliary: Sequence[AuxiliaryItem] = ()
-    probabilities: Mapping[str, Mapping[int, NDArray[Any]]] = field(default_factory=dict)
+    probabilities: Callable[[str], Shares] = field(default=lambda _: {})
     predictions: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     trainings: Mapping[str, Training] = field(default_factory=dict)
     snapshots: Mapping[str, Path] = field(default_factory=dict)
@@ -162,6 +164,7 @@ class ReportData:
         )
 
 
+@collecting_later()
 def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | None = None) -> ReportData:
     """Read a run folder that was judged; nothing is computed.
 
@@ -177,12 +180,12 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
     verdict = verdict or read_verdict(folder.verdict)
     plan, study = folder.load_plan(), folder.load_study()
     fits = [item for item in plan.items if item.kind == "fit"]
-    results = [result for item in fits if (result := folder.result(item.id))]
+    by_item = {item.id: result for item in fits if (result := folder.result(item.id))}
     auxiliary = [item for item in read_auxiliary(folder, plan) if item.done]
     # Configurations without a score have no place in pictures that compare.
     scored = {result.id for result in verdict.configurations if result.estimate is not None}
     by_fold = sorted(fits, key=lambda item: (item.settings["repeat"], item.settings["fold"]))
-    done = [item for item in by_fold if (folder.result(item.id) or {}).get("status") == "done"]
+    done = [item for item in by_fold if by_item.get(item.id, {}).get("status") == "done"]
     # Every image is tested once a repeat, so the first repeat has all of them, and pictures show one prediction each.
     tested = [
         item for item in done if item.settings["repeat"] == 0 and item.settings["configuration"] in scored
@@ -195,9 +198,9 @@ def gather(folder: RunFolder, verdict: Verdict | None = None, curves: Curves | N
         audit=read_json(folder.audit),
         environment=read_json(folder.environment) if folder.environment.exists() else {},
         study_text=read_text(folder.study_file),
-        results=results,
+        results=list(by_item.values()),
         auxiliary=auxiliary,
-        probabilities={} if segmentation else _probabilities(folder, tested),
+        probabilities=_probabilities({} if segmentation else _folders(folder, tested, tested)),
         predictions=_predictions(folder, tested, auxiliary) if segmentation else {},
         trainings={configuration.id: configuration.training for configuration in plan.configurations},
         snapshots=_snapshots(folder, fits),
@@ -280,13 +283,19 @@ def _snapshots(folder: RunFolder, fits: Sequence[Item]) -> dict[str, Path]:
     return {configuration: path for configuration, path in files.items() if path.exists()}
 
 
-def _probabilities(folder: RunFolder, tested: Sequence[Item]) -> dict[str, dict[int, NDArray[Any]]]:
-    probabilities: dict[str, dict[int, NDArray[Any]]] = {}
-    for item in tested:
-        with Arrays(folder.done(item.id) / "scores.npz") as arrays:
-            cases, shares = arrays["case"].tolist(), arrays["probabilities"].astype(np.float64)
-        probabilities.setdefault(item.settings["configuration"], {}).update(zip(cases, shares, strict=True))
-    return probabilities
+def _probabilities(folders: Mapping[str, Sequence[Path]]) -> Callable[[str], Shares]:
+    """What reads those of one configuration; hundreds have files that no picture is made from."""
+
+    @lru_cache
+    def of(configuration: str) -> Shares:
+        shares: dict[int, NDArray[Any]] = {}
+        for folder in folders.get(configuration, ()):
+            arrays = read_arrays(folder / "scores.npz", ("case", "probabilities"))
+            own = arrays["probabilities"].astype(np.float64)
+            shares.update(zip(arrays["case"].tolist(), own, strict=True))
+        return shares
+
+    return of
 
 
 def _predictions(

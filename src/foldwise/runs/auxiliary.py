@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldwise.foreign import is_id
 from foldwise.runs.items import TRAINED
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def read_auxiliary(folder: RunFolder, plan: Plan) -> tuple[AuxiliaryItem, ...]:
         if item.kind not in TRAINED
     ]
     packs = {item.settings.get("packed") for item in plan.items}
-    for name, result in folder.outcomes().items():
-        if name in items:
+    for name in sorted(filter(is_id, folder.committed().keys() - items.keys())):
+        if (result := folder.result(name)) is None:
             continue
         fit = items.get(result.get("fit", ""))
         if name.startswith("landscape-") and fit is not None:

@@ -76,7 +76,7 @@ class RunPaths:
 
     def done(self, item_id: str) -> Path:
         """What an item made, once it is committed."""
-        return self.root / "done" / checked_id(item_id, "item")
+        return self.root / f"done/{checked_id(item_id, 'item')}"  # one join takes half the time of two
 
     def scratch(self, item_id: str, nonce: str) -> Path:
         """Where one attempt at an item writes; on the same disk as `done`, so that it can be renamed there."""

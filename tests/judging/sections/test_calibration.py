@@ -8,7 +8,7 @@ from tiny_run import CLASSES, Wanted, make_run
 
 from foldwise.judging.scores.rows import read_rows
 from foldwise.judging.sections.calibration import Confidence, overconfidence
-from foldwise.judging.statistics.calibration import fit_temperature, tempered
+from foldwise.judging.statistics.calibration import fit_temperatures, tempered
 
 
 def record_of(folder):
@@ -27,9 +27,8 @@ def test_losses_before_and_after_are_those_of_scikit_learn(task, tmp_path):
             truth, said = [], []
             for fit in rows.done(one["id"], repeat):
                 saved = np.load(fit.path / "scores.npz")
-                heat = fit_temperature(
-                    saved["validation_probabilities"], rows.truth[saved["validation_case"]], rows.family
-                )
+                validation = saved["validation_probabilities"], rows.truth[saved["validation_case"]]
+                (heat,) = fit_temperatures([validation], rows.family)
                 stated = next(
                     part["temperature"]
                     for part in one["temperature"]["folds"]

@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_softmax, softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss, roc_auc_score
 
 from foldwise.judging.statistics.calibration import (
+    COLDEST,
     HOTTEST,
+    PRIOR,
+    bin_of,
     ece,
-    fit_temperature,
+    fit_temperatures,
+    logits,
     num_bins,
     perfect_ece,
     pixel_curve,
@@ -18,6 +23,10 @@ from foldwise.judging.statistics.calibration import (
     tempered,
 )
 from foldwise.judging.statistics.intervals import wilson
+
+
+def fit_temperature(said, truth, family):
+    return float(fit_temperatures([(said, truth)], family)[0])
 
 
 def events(n=500, seed=0):
@@ -78,6 +87,18 @@ def test_a_perfect_model_by_hand_and_by_seed():
     said, _ = events()
     assert perfect_ece(said, bins=15, seed=3) == perfect_ece(said, bins=15, seed=3)
     assert perfect_ece(np.array([0.0, 1.0]), bins=15, seed=0) == 0
+
+
+@pytest.mark.parametrize("n", [40, 900, 500_000])  # many in one bin; so many that draws are made one by one
+def test_what_a_perfect_model_shows_is_counted_draw_by_draw(n):
+    said = np.random.default_rng(1).random(n) ** 3
+    ascending, rng = np.sort(said), np.random.default_rng(7)
+    draws = int(np.clip(4_000_000 // n, 20, 1000))
+    apart = []
+    for came_true in (rng.random(n) < ascending for _ in range(draws)):
+        sums = np.bincount(bin_of(ascending, 7), weights=came_true - ascending, minlength=7)
+        apart.append(np.abs(sums).sum() / n)
+    assert perfect_ece(said, bins=7, seed=7) == pytest.approx(np.mean(apart), rel=1e-9)
 
 
 @pytest.mark.parametrize(("images", "bins"), [(8, 5), (60, 6), (149, 14), (150, 15), (30_000, 15)])
@@ -143,6 +164,42 @@ def test_the_minimum_is_that_of_torch(family):
 
     optimizer.step(closure)
     assert fit_temperature(said, truth, family) == pytest.approx(float(log_t.detach().exp()), rel=1e-4)
+
+
+def by_scipy(said, truth, family):
+    """The logarithm of one temperature, from the losses as they are defined."""
+    own = logits(said, family)
+
+    def loss(log_t):
+        cooled = own / np.exp(log_t)
+        if family == "multilabel":
+            return np.logaddexp(0, np.where(truth, -cooled, cooled)).sum() + PRIOR / 2 * log_t**2
+        return -log_softmax(cooled, axis=1)[truth].sum() + PRIOR / 2 * log_t**2
+
+    ends = np.log([COLDEST, HOTTEST])
+    return minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-5}).x
+
+
+# Skill, spread of the logits and bias to the first class: sharp networks, ones that know nothing, and ones whose loss
+# has two minima, since they say nearly the same of every image.
+NETWORKS = [(1, 1, 0), (3, 3, 0), (1, 10, 0), (0, 5, 0), (20, 20, 0), (0, 0.01, 0.02), (2, 0.01, 0.01)]
+
+
+@pytest.mark.parametrize(("family", "K"), [("binary", 2), ("multiclass", 4), ("multilabel", 3)])
+def test_fits_together_have_the_temperatures_that_scipy_finds_one_by_one(family, K):
+    rng, fits = np.random.default_rng(0), []
+    for skill, spread, bias in NETWORKS * 4:
+        n = int(rng.choice([8, 40, 41, 400]))
+        classes = rng.choice(K, n, p=softmax(-np.arange(K)))
+        truth = rng.random((n, K)) < 0.3 if family == "multilabel" else np.arange(K) == classes[:, None]
+        own = spread * (skill * truth + rng.normal(size=(n, K))) + bias * (np.arange(K) == 0)
+        p = expit(own) if family == "multilabel" else softmax(own, axis=1)
+        fits.append((p.astype(np.float32), truth))
+    together = fit_temperatures(fits, family)
+    expected = [by_scipy(said, truth, family) for said, truth in fits]
+    np.testing.assert_allclose(np.log(together), expected, atol=2e-5)
+    assert len(set(together.round(3))) > 10
+    assert [fit_temperature(*fit, family) for fit in fits] == together.tolist()
 
 
 @pytest.mark.parametrize("family", ["multiclass", "multilabel"])

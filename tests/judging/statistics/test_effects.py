@@ -307,3 +307,14 @@ def test_contrasts_computed_together_have_the_errors_of_each_by_itself(keep):
             square = own @ variance.image @ own + runs + 1e-4 * own @ own / 2
             assert pair.error == pytest.approx(np.sqrt(square), rel=1e-12)
             assert pair.difference == pytest.approx(own @ scores.estimate, abs=1e-12)
+
+
+def test_how_many_draws_are_made_together_changes_no_interval(monkeypatch):
+    rng, factors = np.random.default_rng(3), grid()
+    C, folds = len(factors[0].of), np.stack([rng.permutation(40) % 5 for _ in range(2)])
+    values = np.clip(rng.normal(0.7, 0.1, (C, 2, 40)), 0, 1)
+    scores = FactorialScores(values, folds, estimate_variance(values, folds, floor=1e-4, bounds=(0, 1)))
+    (view,) = views(factors, factors[2], scores.estimate)
+    whole = effect(factors, factors[2], view, scores, QUICK).contrasts
+    monkeypatch.setattr("foldwise.judging.statistics.contrasts.IN_CACHE", 7)
+    assert effect(factors, factors[2], view, scores, QUICK).contrasts == whole

@@ -1,6 +1,7 @@
 """The pipeline against the printed fixture of the design, known critical values, and its properties."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm, t
 from statsmodels.stats.multitest import multipletests
 
+from foldwise.judging.statistics.inference import _closed as closed
 from foldwise.judging.statistics.inference import as_good_as_any, compare
 from foldwise.judging.statistics.variance import estimate_variance, with_fixed_row
 from foldwise.metrics.influence import Units
@@ -284,6 +286,33 @@ def test_a_large_study_fits_in_memory():
         (50, 50),
         (50, 50),
     )  # never configurations x units
+
+
+def test_how_many_draws_are_looked_at_together_changes_nothing(monkeypatch):
+    scores = np.random.default_rng(2).random((7, 2, 40)) + 0.02 * np.arange(7)[:, None, None]
+    known = estimate_variance(scores, np.arange(80).reshape(2, 40) % 5)
+    whole = compare(known)
+    monkeypatch.setattr("foldwise.judging.statistics.inference.IN_CACHE", 1)
+    for name, value in vars(compare(known)).items():
+        np.testing.assert_array_equal(value, getattr(whole, name), err_msg=name)
+
+
+def test_what_follows_from_two_intervals_is_the_shortest_way_through_any_others():
+    rng, C = np.random.default_rng(4), 9
+    p, low = rng.random((C, C)), rng.normal(0, 0.3, (C, C))
+    best_p, best_low = p.copy(), low.copy()
+    # One step after the other, over all ways from a to c, until nothing changes.
+    for _ in range(C):
+        for a, b, c in product(range(C), repeat=3):
+            best_p[a, c] = min(best_p[a, c], max(best_p[a, b], best_p[b, c]))
+    made_p, made_low = closed(p, low)
+    np.testing.assert_array_equal(made_p, best_p)
+    for b in range(C):
+        through = best_low[:, b : b + 1] + best_low[b]
+        follows = (best_low[:, b : b + 1] > 0) & (best_low[b] > 0)
+        best_low = np.where(follows, np.maximum(best_low, through), best_low)
+    np.testing.assert_array_equal(made_low, best_low)
+    assert (made_low > low).any()
 
 
 def test_the_floor_of_paired_shares_is_in_the_draws_as_in_the_errors():

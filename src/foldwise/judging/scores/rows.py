@@ -22,6 +22,7 @@ from foldwise.judging.scores.thresholds import (
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import FAMILIES, Bools, Floats, Ints, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
+from foldwise.processes import collecting_later
 from foldwise.runs.auxiliary import AuxiliaryItem, read_auxiliary
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.runs.plan import Plan, Search
@@ -242,6 +243,7 @@ class Rows:
         return self._outputs_of([fit])
 
 
+@collecting_later()
 def read_rows(folder: RunFolder, plan: Plan | None = None) -> Rows:
     """The rows of a run folder; needs no image, no cache and no torch.
 

@@ -6,7 +6,7 @@ classes or several labels stay the same; Brier score and log-loss may not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -19,7 +19,7 @@ from foldwise.judging.scores.scoring import MAX_TOGETHER
 from foldwise.judging.statistics.calibration import (
     MAX_BINS,
     ece,
-    fit_temperature,
+    fit_temperatures,
     num_bins,
     perfect_ece,
     pixel_curve,
@@ -69,7 +69,7 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
         return None
     if rows.family == "segmentation":
         return _of_pixels(rows, judgement.comparable)
-    temperatures = {id: [_temperature_of(rows, fit) for fit in rows.done(id)] for id in judgement.comparable}
+    temperatures = temperatures_of(rows, judgement.comparable)
     before = _reliabilities(rows, judgement, dict.fromkeys(judgement.comparable))
     after = _reliabilities(rows, judgement, temperatures)
     return CalibrationSection(
@@ -89,10 +89,21 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
     )
 
 
-def _temperature_of(rows: Rows, fit: PlannedFit) -> float:
-    """The temperature of one fit, from its validation part and nothing else."""
-    validation = rows.validation_outputs(fit)
-    return fit_temperature(validation.probabilities, validation.truth, rows.family)
+def temperatures_of(rows: Rows, ids: Sequence[str]) -> dict[str, list[float]]:
+    """By configuration the temperature of each fit that is done, from its validation part and nothing else."""
+    made = dict[str, list[float]]()
+    for some in _few_enough(rows, ids):
+        fits = [(id, rows.validation_outputs(fit)) for id in some for fit in rows.done(id)]
+        heats = fit_temperatures([(own.probabilities, own.truth) for _, own in fits], rows.family)
+        for (id, _), heat in zip(fits, heats.tolist(), strict=True):
+            made.setdefault(id, []).append(heat)
+    return made
+
+
+def _few_enough(rows: Rows, ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The configurations, as many at a time as `MAX_TOGETHER` allows."""
+    step = max(1, MAX_TOGETHER // (len(rows.tested) * len(rows.classes) * len(rows.repeats)))
+    return (ids[start : start + step] for start in range(0, len(ids), step))
 
 
 def _range(fits: Sequence[PlannedFit], temperatures: Sequence[float]) -> TemperatureRange:
@@ -112,9 +123,7 @@ def _reliabilities(
 ) -> list[Reliability]:
     """Of every configuration, each fit at its temperature; None: as they are."""
     made, confidences, folds_RG = list[Reliability](), list[Confidence](), np.empty((0, 0), dtype=np.int64)
-    step = max(1, MAX_TOGETHER // (len(rows.tested) * len(rows.classes) * len(rows.repeats)))
-    for start in range(0, len(temperatures), step):
-        ids = list(temperatures)[start : start + step]
+    for ids in _few_enough(rows, list(temperatures)):
         repeats = _at_temperatures(rows, ids, [temperatures[id] for id in ids])
         made += _reliability(rows, judgement, repeats, num_curves=MAX_CURVES - len(made))
         confidences += _confidence(rows, repeats)

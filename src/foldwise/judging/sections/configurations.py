@@ -12,7 +12,6 @@ import numpy as np
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.curve_scores import confusion_matrix
-from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored, best_first
 from foldwise.judging.sections.standings import cause_of, cost_of, result_of
@@ -145,24 +144,21 @@ def scores_by_split(rows: Rows, configuration: str) -> ScoresBySplit | None:
     Images, or pixels, are pooled over the folds and repeats that are done, so an image counts once for every fit that
     has it in that part. Several labels are decided at one half, as no part may set the thresholds of another.
     """
-    counts = [_counts(rows, fit) for fit in rows.done(configuration)]
-    complete = [of_fit for of_fit in counts if of_fit is not None]
-    if not complete or len(complete) < len(counts):
+    stored = [
+        {split: arrays[key] for split, key in STORED.items() if key in arrays}
+        for arrays in map(rows.all_scores_of, rows.done(configuration))
+    ]
+    if not stored or any(len(of_fit.get("train", ())) != len(rows.classes) for of_fit in stored):
         return None
-    pooled = {split: np.sum([of_fit[split] for of_fit in complete], axis=0) for split in (*STORED, "test")}
+    tested = (replace(outputs, thresholds=None) for _, outputs in rows.outputs_by_repeat(configuration))
+    counts = {split: [of_fit[split] for of_fit in stored] for split in STORED}
+    counts["test"] = [pooled_confusion(outputs) for outputs in tested]
     return ScoresBySplit(
-        **{split: precision_recall(matrix, rows.classes) for split, matrix in pooled.items()}
+        **{
+            split: precision_recall(np.asarray(np.sum(own, axis=0), dtype=np.int64), rows.classes)
+            for split, own in counts.items()
+        }
     )
-
-
-def _counts(rows: Rows, fit: PlannedFit) -> dict[str, Ints] | None:
-    """(K, K), of several labels (K, 2, 2), counts of each part by truth and prediction."""
-    outputs = rows.fold_outputs(fit)
-    arrays = rows.all_scores_of(fit)
-    if "train_confusion" not in arrays or len(arrays["train_confusion"]) != len(rows.classes):
-        return None
-    counts = {split: np.asarray(arrays[key], dtype=np.int64) for split, key in STORED.items()}
-    return counts | {"test": pooled_confusion(replace(outputs, thresholds=None))}
 
 
 def precision_recall(counts: Ints, classes: Sequence[str]) -> SplitScores:

@@ -10,11 +10,11 @@ Source: Guo, Pleiss, Sun & Weinberger 2017, arXiv:1706.04599.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit
 
 from foldwise.judging.statistics.intervals import wilson
@@ -31,6 +31,8 @@ COLDEST, HOTTEST = 0.05, 20.0
 # A normal prior of variance 1 on log T: where a fit is right about all of a few images, the log-loss alone would take
 # every temperature to 0. Of 100 images or more nothing is seen of it.
 PRIOR = 1.0
+# Of Brent's method: the section, the tolerance of log T, and the root of what a number is rounded by.
+GOLDEN, TOLERANCE, ROUNDING = (3 - 5**0.5) / 2, 1e-5, 2.0**-26
 # Of a float32 probability: its logarithm is finite, and no two of them become equal.
 MIN_PROBABILITY, MAX_PROBABILITY = 1e-38, 1 - 2**-25
 
@@ -92,22 +94,26 @@ def perfect_ece(probabilities: Floats, *, bins: int, seed: int) -> float:
     ascending = probabilities[np.argsort(probabilities, kind="stable")]
     bin_m = bin_of(ascending, bins)
     if draws * m <= 2 * MAX_COINS:
-        members = (bin_m[:, None] == np.arange(bins)).astype(np.float32)
-        # Whole numbers, which this precision holds exactly up to 16 million.
-        came_true = (_coins(draws, m, seed) < ascending).astype(np.float32) @ members
+        came_true, coins_md = np.zeros((bins, draws)), _coins(draws, m, seed)
+        ends = np.searchsorted(bin_m, np.arange(bins + 1))
+        for k, (start, stop) in enumerate(itertools.pairwise(ends.tolist())):
+            for part in range(start, stop, 255):  # as many as one byte can count
+                some = slice(part, min(part + 255, stop))
+                true_md = (coins_md[some] < ascending[some, None]).view(np.uint8)
+                came_true[k] += np.add.reduce(true_md, axis=0, dtype=np.uint8)
     else:  # one draw at a time, as all of them would take gigabytes
         rng = np.random.default_rng(seed)
         came_true = np.array(
             [np.bincount(bin_m[rng.random(m) < ascending], minlength=bins) for _ in range(draws)]
-        )
-    excess = came_true - np.bincount(bin_m, weights=ascending, minlength=bins)
-    return float(np.abs(excess).sum(axis=1).mean() / m)
+        ).T
+    excess = came_true - np.bincount(bin_m, weights=ascending, minlength=bins)[:, None]
+    return float(np.abs(excess).sum(axis=0).mean() / m)
 
 
 @lru_cache(maxsize=1)
 def _coins(draws: int, m: int, seed: int) -> Floats:
-    """(draws, m) numbers between 0 and 1: the same for all configurations, which have as many events."""
-    return np.random.default_rng(seed).random((draws, m))
+    """(m, draws) numbers between 0 and 1: the same for all configurations, which have as many events."""
+    return np.ascontiguousarray(np.random.default_rng(seed).random((draws, m)).T)
 
 
 def pixel_curve(histograms: Sequence[Ints], *, bins: int = MAX_BINS) -> tuple[ReliabilityBin, ...]:
@@ -149,28 +155,98 @@ def tempered(probabilities: Floats, temperature: Floats | float, family: str) ->
     return np.asarray(expit(cooled) if family == "multilabel" else np.exp(log_softmax(cooled, axis=-1)))
 
 
-def fit_temperature(probabilities: Floats, truth: Bools, family: str) -> float:
-    """The temperature, from `COLDEST` to `HOTTEST`, of the least log-loss plus `PRIOR` / 2 * (log T)^2.
+def fit_temperatures(fits: Sequence[tuple[Floats, Bools]], family: str) -> Floats:
+    """The temperature of each fit, from `COLDEST` to `HOTTEST`, of the least log-loss plus `PRIOR` / 2 * (log T)^2.
 
     Args:
-        probabilities: (n, K) that a fit gave its validation part.
-        truth: (n, K).
+        fits: each (n, K) the probabilities that it gave its validation part, and (n, K) the truth.
         family: ``multilabel``: one temperature for the labels together.
     """
-    logits_nK = logits(probabilities, family)
-    sign = np.where(truth, -1.0, 1.0)
+    log_temperatures, alike = np.empty(len(fits)), dict[tuple[int, ...], list[int]]()
+    for row, (_, truth) in enumerate(fits):
+        alike.setdefault(truth.shape, []).append(row)
+    for rows in alike.values():
+        p, truth = (np.stack(part) for part in zip(*(fits[row] for row in rows), strict=True))
+        log_temperatures[rows] = _least(_losses(logits(p, family), truth, family), len(rows))
+    return np.exp(log_temperatures)
 
-    def loss(log_temperature: float) -> float:
-        cooled = logits_nK * np.exp(-log_temperature)
-        if family == "multilabel":
-            log_loss = np.logaddexp(0, sign * cooled).sum()
-        else:
-            # As `log_softmax`, whose calls take longer than the sums of the few images of a validation part.
-            below = cooled - cooled.max(axis=1, keepdims=True)
-            log_loss = -(below[truth] - np.log(np.exp(below).sum(axis=1))).sum()
-        return float(log_loss + PRIOR / 2 * log_temperature**2)
 
+def _losses(logits_BnK: Floats, truth: Bools, family: str) -> Callable[[Floats, Ints], Floats]:
+    """What gives the losses of the fits of these numbers at these logarithms of temperatures."""
+    if family == "multilabel":  # every label by itself: it is there, or it is not
+        own = np.where(truth, -logits_BnK, logits_BnK).reshape(len(truth), -1, 1)
+        above_truth = np.concatenate([np.zeros_like(own), own], axis=2)
+    else:
+        above_truth = logits_BnK - logits_BnK[truth].reshape(*truth.shape[:2], 1)
+    # The logarithm of a sum of exponentials is that of its largest, and of 1 and what the others add to it.
+    top_Bn1 = above_truth.max(axis=2, keepdims=True)
+    others, top_B = np.sort(above_truth - top_Bn1, axis=2)[..., :-1], top_Bn1.sum(axis=(1, 2))
+
+    def losses(log_temperatures: Floats, rows: Ints) -> Floats:
+        cold = np.exp(-log_temperatures)
+        added = np.exp(others[rows] * cold[:, None, None]).sum(axis=2)
+        log_loss = cold * top_B[rows] + np.log1p(added).sum(axis=1)
+        return np.asarray(log_loss + PRIOR / 2 * log_temperatures**2)
+
+    return losses
+
+
+def _least(losses: Callable[[Floats, Ints], Floats], number: int) -> Floats:
+    """(number,) where each of so many losses is least: Brent's method between two ends, for all of them at once.
+
+    The steps are those of ``scipy.optimize.minimize_scalar(method="bounded")``, which takes one loss at a time.
+
+    Source: Brent 1973, Algorithms for Minimization without Derivatives, chapter 5.
+    """
+    rows, least = np.arange(number), np.empty(number)
     # On a logarithmic scale, on which 2 and 1/2 are equally far from no change.
-    ends = (float(np.log(COLDEST)), float(np.log(HOTTEST)))
-    best = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-5})
-    return float(np.exp(best.x))
+    ends_2n: Floats = np.log([COLDEST, HOTTEST])[:, None].repeat(number, axis=1)
+    low, high = ends_2n
+    start = low + GOLDEN * (high - low)
+    best = second = third = np.stack([start, losses(start, rows)])  # points, and the losses there
+    step = before = np.zeros_like(low)
+    while True:
+        near = ROUNDING * np.abs(best[0]) + TOLERANCE / 3
+        going = np.abs(best[0] - (low + high) / 2) > 2 * near - (high - low) / 2
+        least[rows] = best[0]
+        if not going.any():
+            return least
+        low, high, best, second, third, step, before, near = (
+            part[..., going] for part in (low, high, best, second, third, step, before, near)
+        )
+        rows = rows[going]
+        step, before = _next_step((best, second, third), (low, high), (step, before), near)
+        moved = best[0] + np.copysign(np.maximum(np.abs(step), near), step)
+        trial = np.stack([moved, losses(moved, rows)])
+        better, above = trial[1] <= best[1], trial[0] >= best[0]
+        worse = np.where(better, best, trial)
+        low, high = np.where(better == above, worse[0], low), np.where(better == above, high, worse[0])
+        to_second = better | (trial[1] <= second[1]) | (second[0] == best[0])
+        to_third = (trial[1] <= third[1]) | (third[0] == best[0]) | (third[0] == second[0])
+        third = np.where(to_second, second, np.where(to_third, worse, third))
+        second = np.where(to_second, worse, second)
+        best = np.where(better, trial, best)
+
+
+def _next_step(
+    points: tuple[Floats, Floats, Floats],
+    ends: tuple[Floats, Floats],
+    steps: tuple[Floats, Floats],
+    near: Floats,
+) -> tuple[Floats, Floats]:
+    """Where to go from the best point: to the vertex of the parabola through the three best, or by a golden section.
+
+    And the step that the next but one is to be shorter than half of, so that parabolas cannot go on without end.
+    """
+    (x, y), (x2, y2), (x3, y3) = points
+    (low, high), (last, before) = ends, steps
+    r, q = (x - x2) * (y - y3), (x - x3) * (y - y2)
+    p, q = (x - x3) * q - (x - x2) * r, 2 * (q - r)
+    p, q = np.where(q > 0, -p, p), np.abs(q)
+    inside = (p > q * (low - x)) & (p < q * (high - x))
+    by_parabola = inside & (np.abs(before) > near) & (np.abs(p) < np.abs(q * before) / 2)
+    vertex = np.divide(p, q, out=np.zeros_like(p), where=by_parabola)
+    at_end = by_parabola & (np.minimum(x + vertex - low, high - x - vertex) < 2 * near)
+    vertex = np.where(at_end, np.copysign(near, (low + high) / 2 - x), vertex)
+    wider = np.where(x >= (low + high) / 2, low - x, high - x)
+    return np.where(by_parabola, vertex, GOLDEN * wider), np.where(by_parabola, last, wider)

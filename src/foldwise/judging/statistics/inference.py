@@ -27,12 +27,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.stats import norm, t
 
 from foldwise.judging.statistics.draws import (
     DRAWS,
+    IN_CACHE,
     MOST_DRAWS,
     SEED,
     drawn_estimates,
@@ -82,27 +84,27 @@ class Comparison:
     minimal_detectable_difference: float
     run_share: float
 
-    @property
+    @cached_property
     def better(self) -> Bools:
         """(C, C) whether the row is shown to be better than the column."""
         return self.low > 0
 
-    @property
+    @cached_property
     def could_be_best(self) -> Bools:
         """(C,) whether nobody is shown to be better: with confidence 1 - alpha all that are as good as the best."""
         return np.asarray(~self.better.any(axis=0))
 
-    @property
+    @cached_property
     def p(self) -> Floats:
         """(C,) the largest alpha at which it could be the best; 1 for the winner."""
         return np.asarray(self.p_better.min(axis=0))
 
-    @property
+    @cached_property
     def rank_low(self) -> Ints:
         """(C,) the best rank that is left open: 1 more than are shown to be better."""
         return np.asarray(1 + self.better.sum(axis=0))
 
-    @property
+    @cached_property
     def rank_high(self) -> Ints:
         """(C,) the worst."""
         return np.asarray(len(self.low) - self.better.sum(axis=1))
@@ -239,15 +241,20 @@ def _apart(drawn: Floats, c: int, error_CC: Floats) -> Floats:
 
 def _largest(drawn: Floats, error_CC: Floats) -> Floats:
     """(C, draws) the largest |t| of the pairs of every configuration."""
-    drawn_Cb, largest = np.ascontiguousarray(drawn.T), np.zeros(drawn.T.shape, drawn.dtype)
+    whole = np.empty(drawn.T.shape, drawn.dtype)
     inverse = np.divide(1, error_CC, out=np.zeros_like(error_CC), where=error_CC > 0).astype(np.float32)
-    for c in range(len(error_CC) - 1):  # every pair once, as its t is the same from both sides
-        size = drawn_Cb[c + 1 :] - drawn_Cb[c]
-        size *= inverse[c, c + 1 :, None]
-        np.abs(size, out=size)
-        np.maximum(largest[c], size.max(axis=0), out=largest[c])
-        np.maximum(largest[c + 1 :], size, out=largest[c + 1 :])
-    return largest
+    step = max(16, IN_CACHE // len(error_CC))
+    for part in (slice(start, start + step) for start in range(0, len(drawn), step)):
+        drawn_Cb = np.ascontiguousarray(drawn[part].T)
+        largest = np.zeros_like(drawn_Cb)
+        for c in range(len(error_CC) - 1):  # every pair once, as its t is the same from both sides
+            size = drawn_Cb[c + 1 :] - drawn_Cb[c]
+            size *= inverse[c, c + 1 :, None]
+            np.abs(size, out=size)
+            np.maximum(largest[c], size.max(axis=0), out=largest[c])
+            np.maximum(largest[c + 1 :], size, out=largest[c + 1 :])
+        whole[:, part] = largest
+    return whole
 
 
 def _less(estimate: Floats, limit: float, error_CC: Floats) -> Floats:
@@ -262,10 +269,12 @@ def _closed(p_better: Floats, low: Floats) -> tuple[Floats, Floats]:
 
     Where intervals hold together, so do their sums. Without it, errors that differ could leave a and c untold.
     """
+    p_better, low, through = p_better.copy(), low.copy(), np.empty_like(p_better)
     for b in range(len(low)):
-        p_better = np.minimum(p_better, np.maximum(p_better[:, b : b + 1], p_better[b]))
-        follows = (low[:, b : b + 1] > 0) & (low[b] > 0)
-        low = np.where(follows, np.maximum(low, low[:, b : b + 1] + low[b]), low)
+        np.maximum(p_better[:, b : b + 1], p_better[b], out=through)
+        np.minimum(p_better, through, out=p_better)
+        above, below = np.flatnonzero(low[:, b] > 0)[:, None], np.flatnonzero(low[b] > 0)
+        low[above, below] = np.maximum(low[above, below], low[above, b] + low[b, below])
     return p_better, low
 
 

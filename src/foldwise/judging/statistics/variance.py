@@ -62,17 +62,17 @@ class Variance:
         """(C, C) root of `image` without what all configurations share, which no difference sees."""
         return _factor(self.image) if self.root is None else self.root
 
-    @property
+    @cached_property
     def score_run_of_mean(self) -> Floats:
         """(C,) what runs add to the variance of every estimate."""
         return self.score_runs.used * self.in_mean
 
-    @property
+    @cached_property
     def standard_error(self) -> Floats:
         """(C,) of every estimate."""
         return np.sqrt(np.diag(self.image) + self.score_run_of_mean)
 
-    @property
+    @cached_property
     def df(self) -> Floats:
         """(C,) Satterthwaite degrees of freedom of the two parts of a score, at most those of the units."""
         image, total = np.diag(self.image), np.diag(self.image) + self.score_run_of_mean

@@ -38,7 +38,7 @@ def said_by_all(data):
     ids = list(data.names)
     return np.array(
         [
-            [data.probabilities[one][case.index].argmax() != case.labels[0] for case in data.cases]
+            [data.probabilities(one)[case.index].argmax() != case.labels[0] for case in data.cases]
             for one in ids
         ]
     )

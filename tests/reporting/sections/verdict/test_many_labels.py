@@ -76,7 +76,7 @@ def test_the_sections_stand_in_reports_of_several_labels_only(data, runs):
 def test_pictures_say_what_the_thresholds_say(data):
     winner = data.winner.id
     said = data.curves.decisions[winner]
-    assert said.keys() == data.probabilities[winner].keys()
+    assert said.keys() == data.probabilities(winner).keys()
     found = data.configurations[0].per_class
     for k, name in enumerate(data.classes):
         hits = sum(said[case.index][k] for case in data.cases if k in case.labels)

@@ -119,7 +119,7 @@ def _chosen(data: ReportData, each: int) -> dict[str, list[int]]:
         image_scores = data.curves.image_scores.get(winner.id, {}).items()
         scores = {case: value for case, value in image_scores if case in masks}
     else:
-        shares = data.probabilities.get(winner.id, {})
+        shares = data.probabilities(winner.id)
         scores = {case: _certainty(data, case, shares_K) for case, shares_K in shares.items()}
     return best_median_worst(scores, each)
 
@@ -208,7 +208,7 @@ def _classified(data: ReportData, configuration: str, case: int) -> ShownCase:
 
 
 def _label_cell(data: ReportData, configuration: str, case: int) -> ShownCase | None:
-    shares = data.probabilities.get(configuration, {}).get(case)
+    shares = data.probabilities(configuration).get(case)
     if shares is None:
         return None
     row, classes = data.cases[case], data.classes
