@@ -1,6 +1,7 @@
 """What the terminal says: words, widths, and how often."""
 
 import io
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -155,3 +156,76 @@ def test_the_time_to_go_is_not_guessed_from_the_first_items(tmp_path, capsys, cl
     lines = capsys.readouterr().out.splitlines()
     assert ["to go" in line for line in lines] == [False, False, True]
     assert "about 28 min" in lines[2]  # 57 more at 30 s each
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Lines after hundredths of seconds in place of seconds."""
+    monkeypatch.setattr(terminal, "LINE_AFTER_S", 0.02)
+
+
+def printed(capsys, words, least=1):
+    """What is printed, once so many lines hold these words."""
+    text, until = "", time.monotonic() + 20
+    while sum(words in line for line in text.splitlines()) < least and time.monotonic() < until:
+        time.sleep(0.01)
+        text += capsys.readouterr().out
+    return text.splitlines()
+
+
+def test_where_no_bar_can_move_a_line_says_where_it_is_and_how_long_it_will_take(soon, capsys):
+    with terminal.PredictingBar() as bar:
+        assert printed(capsys, "Predicting", 0) == []
+        bar.say("slide.tif: tile 3 of 16")
+        bar.show(0, 2)
+        bar.show(0.2, 2)
+        # By a clock of its own: nothing comes from one tile that takes minutes.
+        line = printed(capsys, "to go", 2)[-1]
+    assert line.startswith("Predicting images (slide.tif: tile 3 of 16): 0 of 2, about ")
+    assert line.endswith(" s so far")
+    capsys.readouterr()
+    time.sleep(0.1)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    (terminal.DecodingBar, "Decoding images: 3 of 9"), (terminal.Trying, "Trying configurations: 2 of 9"),
+    (terminal.PredictingBar, "Predicting images: 3 of 9"),
+])  # fmt: skip
+def test_every_bar_has_its_line(soon, capsys, kind, words):
+    with kind() as bar:
+        bar.show(3, 9)
+        assert printed(capsys, words)[-1].startswith(f"{words}, ")
+
+
+def test_a_short_task_leaves_no_line_and_a_long_one_ever_fewer(capsys, monkeypatch):
+    now = [0.0]
+
+    class SixHours:
+        def wait(self, seconds):
+            now[0] += seconds
+            return now[0] > 6 * 3600
+
+    def at_once(target, daemon):
+        return SimpleNamespace(start=target)
+
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(terminal, "threading", SimpleNamespace(Event=SixHours, Thread=at_once))
+    terminal.Lines(lambda: "Proving onnx")
+    said = capsys.readouterr().out.splitlines()
+    assert said[:4] == [f"Proving onnx, {after} so far" for after in ("10 s", "20 s", "30 s", "45 s")]
+    assert 40 < len(said) < 50  # every 10 minutes in the end
+
+
+def test_what_is_being_done_is_said_step_by_step(soon, capsys):
+    with observer.Doing() as doing:
+        doing.say("Scoring images")
+        doing.show(2, 40)
+        doing.show(4, 40)
+        assert printed(capsys, "Scoring images: 4 of 40, about ")
+        doing.say("Drawing")
+        assert printed(capsys, "Drawing, ")
+    with observer.Doing(silent=True) as doing:
+        doing.say("Nothing of it")
+        time.sleep(0.1)
+    assert "Nothing" not in capsys.readouterr().out

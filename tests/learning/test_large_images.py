@@ -28,6 +28,7 @@ from foldwise.learning.prediction_files import LeftOut
 from foldwise.learning.resuming import image_digest
 from foldwise.learning.runtimes import TorchRuntime
 from foldwise.reporting.predictions import write_pictures
+from foldwise.sealed import read_table
 from foldwise.study.spec import AS_SHOWN, Decoding
 
 CPU = torch.device("cpu")
@@ -70,13 +71,19 @@ STORED = {
 PARTS = ((0, 300, 0, 333), (250, 260, 200, 333), (299, 300, 0, 1), (3, 290, 255, 257))
 
 
+# JPEG has 8 bits, and grey or colours.
+STORABLE = [
+    (stored, kind, dtype)
+    for stored in STORED
+    for kind in ("grey", "rgb", "channels")
+    for dtype in ("uint8", "uint16", "float32")
+    if stored != "jpeg" or (dtype == "uint8" and kind != "channels")
+]
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("kind", ["grey", "rgb", "channels"])
-@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize(("stored", "kind", "dtype"), STORABLE)
 def test_windows_of_a_tiff_are_parts_of_what_is_decoded(all_are_large, tmp_path, stored, kind, dtype, order):
-    if stored == "jpeg" and (dtype != "uint8" or kind == "channels"):
-        pytest.skip("JPEG has 8 bits and colours")
     shape = {"grey": (300, 333), "rgb": (300, 333, 3), "channels": (2, 300, 333)}[kind]
     how = {"photometric": "rgb"} if kind == "rgb" else {"photometric": "minisblack"}
     how |= {"ome": True, "metadata": {"axes": "CYX"}} if kind == "channels" else {}
@@ -292,6 +299,77 @@ def test_a_half_written_mask_is_none(winner, values, all_are_large, tmp_path, mo
     predict_images(winner, tmp_path / "new", tmp_path / "out", device="cpu")
     assert len(asked) > 2
     assert tifffile.imread(tmp_path / "out/masks/slide.tif").shape == (HEIGHT, 160)
+
+
+def stopped_at(number, asked, monkeypatch):
+    """Count the tiles that are asked about in `asked`; at this number of them the command is stopped, once."""
+    plain = TorchRuntime.__call__
+
+    def stopping(self, images):
+        asked.append(images.shape)
+        if len(asked) == number:
+            raise KeyboardInterrupt
+        return plain(self, images)
+
+    monkeypatch.setattr(TorchRuntime, "__call__", stopping)
+
+
+@pytest.mark.parametrize("kind", [None, "float32"])
+def test_a_large_image_goes_on_at_its_row_of_tiles_to_the_very_same_files(
+    winner, values, all_are_large, tmp_path, monkeypatch, kind
+):
+    monkeypatch.setattr(tiles, "BUDGET_BYTES", 2**20)
+    write(tmp_path / "new", np.tile(values[:1000, :700], (3, 2)))  # 6 rows of 2 tiles
+    how = {"device": "cpu", "probabilities": kind}
+    whole = predict_images(winner, tmp_path / "new", tmp_path / "whole", **how)
+    asked, said, out = [], [], tmp_path / "out"
+    stopped_at(8, asked, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        predict_images(winner, tmp_path / "new", out, doing=said.append, **how)
+    assert said[-1] == "slide.tif: tile 8 of 12"
+    assert json.loads((out / "progress.jsonl").read_text().splitlines()[-1])["doing"] == "tile 8 of 12"
+    shares = []
+    predict_images(winner, tmp_path / "new", out, progress=lambda done, _: shares.append(done), **how)
+    assert len(asked) == 8 + 6  # of 12 tiles, three rows were done
+    assert shares[:2] == [0, 6 / 12]
+    names = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    assert names == sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    for name in names:
+        if name.suffix == ".tif":
+            np.testing.assert_array_equal(tifffile.imread(out / name), tifffile.imread(whole / name))
+        elif name.suffix == ".png":
+            assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+    assert read_table(out / "predictions.csv") == read_table(whole / "predictions.csv")
+
+
+@pytest.mark.parametrize("harm", ["a band is cut", "a band is gone", "another model"])
+def test_what_is_unfinished_is_believed_only_where_it_is_whole_and_of_this_model(
+    winner, values, all_are_large, tmp_path, monkeypatch, harm
+):
+    monkeypatch.setattr(tiles, "BUDGET_BYTES", 2**20)
+    write(tmp_path / "new", np.tile(values[:1000, :160], (3, 1)))
+    asked, out = [], tmp_path / "out"
+    stopped_at(4, asked, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        predict_images(winner, tmp_path / "new", out, device="cpu")
+    (band,) = (out / "unfinished").glob("*/band-0")
+    if harm == "a band is cut":
+        band.write_bytes(band.read_bytes()[:-1])
+    elif harm == "a band is gone":
+        band.unlink()
+    predict_images(winner, tmp_path / "new", out, device="cpu", flips=harm == "another model")
+    assert len(asked) == 4 + 6 * (4 if harm == "another model" else 1)
+    assert not (out / "unfinished").exists()
+
+
+@pytest.mark.parametrize("size_hw", [(6000, 6000), (2049, 900), (1500, 30000), (2000, 2040), (2048, 2049)])
+def test_even_tiles_are_as_many_and_no_larger(size_hw):
+    side = tiles.even_side_px(size_hw, 2048, 32)
+    assert side % 32 == 0
+    assert side <= 2048
+    assert tiles.num_tiles(size_hw, side, 32) == tiles.num_tiles(size_hw, 2048, 32)
+    if size_hw == (6000, 6000):
+        assert side == 1984
 
 
 def test_values_that_are_damaged_within_are_said_and_the_others_are_predicted(

@@ -1,12 +1,14 @@
-"""What a run prints on its way: of its data, the check, its progress and the answer."""
+"""What is printed on the way: by a run of its data, the check, its progress and the answer; by others of what they are doing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from rich.status import Status
 from rich.text import Text
 
 from foldwise.errors import ItemsFailed
@@ -15,6 +17,8 @@ from foldwise.interface.terminal import (
     SIGNS,
     DecodingBar,
     Fetching,
+    HowFar,
+    Lines,
     RunProgress,
     Trying,
     console,
@@ -111,6 +115,59 @@ class Terminal:
         """Print the answer."""
         self._close()
         say_answer(folder, verdict)
+
+
+class Doing:
+    """A line that says what is being done; outside a terminal plain ones, at growing intervals.
+
+    Args:
+        silent: whether nothing is said, since the output is to hold something else alone.
+    """
+
+    def __init__(self, *, silent: bool = False) -> None:
+        moves = sys.stdout.isatty() and not silent
+        self.status = Status("Starting", console=console()) if moves else None
+        self.silent, self.words, self.how_far = silent, "", HowFar()
+        self.lines: Lines | None = None
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether anything was done."""
+        return bool(self.words)
+
+    def say(self, what: str) -> None:
+        """Say what is being done from now on."""
+        self.words, self.how_far = what, HowFar()
+        self._update()
+
+    def beat(self, about: Mapping[str, Any]) -> None:
+        """Say what an item does, as it tells."""
+        self.say(str(about["doing"]))
+
+    def show(self, done: float, total: int) -> None:
+        """Say how much of it is done."""
+        self.how_far.show(done, total)
+        self._update()
+
+    def _line(self) -> str:
+        return ": ".join(filter(None, (self.words, self.how_far.words())))
+
+    def _update(self) -> None:
+        if self.status:
+            self.status.update(Text(self._line()))
+
+    def __enter__(self) -> Self:
+        if self.status:
+            self.status.start()
+        elif not self.silent:
+            self.lines = Lines(self._line)
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self.status:
+            self.status.stop()
+        if self.lines:
+            self.lines.stop()
 
 
 def say_fetched(record: dict[str, Any], folder: Path, *, brief: bool = False) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 from rich.console import Console, Group, OverflowMethod
@@ -22,7 +23,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -42,7 +42,8 @@ MAX_MESSAGE = 500
 SIGNS = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 # A log of a long run grows slowly: a line after these seconds, or after this share of the time so far.
 LOG_EVERY_S, LOG_AT_MOST_EVERY_S = (60.0, 0.2), (10.0, 0.05)
-LOOK_LOG_EVERY_S = 30.0
+# Of what takes less long: the first line after these seconds, each other one half as long again later, and at least so often.
+LINE_AFTER_S, LINE_GROWTH, LINE_AT_LEAST_S = 10.0, 0.5, 600.0
 FORETELL = 0.05  # of the items must be done, before it is said how long the others take
 
 
@@ -88,17 +89,81 @@ def say_warnings(out: Console, warnings: Iterable[VerdictWarning]) -> None:
         say_message(out, SIGNS["warning"], warning.message, code=warning.code, cure=warning.cure)
 
 
+class Lines:
+    """Where a task is, in lines at growing intervals, for an output that is no terminal; none of a task of a few seconds.
+
+    By a clock of their own, as a single step may take minutes.
+
+    Args:
+        line: what is being done and how far it is; nothing is said while it is empty.
+    """
+
+    def __init__(self, line: Callable[[], str]) -> None:
+        self._line, self._ended = line, threading.Event()
+        self.began = time.monotonic()
+        self._thread = threading.Thread(target=self._say, daemon=True)
+        self._thread.start()
+
+    def _say(self) -> None:
+        out, last = console(), self.began
+        while not self._ended.wait(min(1.0, LINE_AFTER_S / 2)):
+            now = time.monotonic()
+            due_s = max(LINE_AFTER_S, min(LINE_GROWTH * (last - self.began), LINE_AT_LEAST_S))
+            if now - last >= due_s and (line := self._line()):
+                out.print(f"{line}, {duration(now - self.began)} so far", markup=False)
+                last = now
+
+    def stop(self) -> None:
+        """Say nothing more."""
+        self._ended.set()
+        self._thread.join()
+
+
+class HowFar:
+    """How many of all are done, and how long the others will take as those did that were done since the first look."""
+
+    def __init__(self) -> None:
+        self._began, self._first, self._done, self._total = time.monotonic(), 0.0, 0.0, 0
+
+    def show(self, done: float, total: int) -> None:
+        """So many of so many are done; another total, or fewer done, begins another count."""
+        if total != self._total or done < self._done:
+            self._began, self._first, self._total = time.monotonic(), done, total
+        self._done = done
+
+    def words(self) -> str:
+        """``3 of 16, about 2 min to go``; empty before anything was shown."""
+        if not self._total:
+            return ""
+        line, fresh, left = (
+            f"{int(self._done)} of {self._total}",
+            self._done - self._first,
+            self._total - self._done,
+        )
+        if left > 0 and fresh > 0 and fresh >= FORETELL * (self._total - self._first):
+            line += f", about {duration((time.monotonic() - self._began) / fresh * left)} to go"
+        return line
+
+
 class _Bar:
-    """A bar of rich, to be taken away at the end; nothing is shown outside a terminal."""
+    """A bar of rich, to be taken away at the end; lines at growing intervals outside a terminal."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
+        self.how_far, self.doing = HowFar(), ""
+        moves = sys.stdout.isatty()
+        self.lines = None if moves else Lines(self._line)
         # Transient: what is printed afterwards says what was done, and a full bar beside it says nothing.
-        self.bar = Progress(*columns, console=console(), transient=True, disable=not sys.stdout.isatty())
+        self.bar = Progress(*columns, console=console(), transient=True, disable=not moves)
         self.bar.start()
+
+    def _line(self) -> str:
+        return ": ".join(filter(None, (self.doing, self.how_far.words())))
 
     def stop(self) -> None:
         """Take the bar away."""
         self.bar.stop()
+        if self.lines is not None:
+            self.lines.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -120,8 +185,12 @@ class Fetching(_Bar):
         if what not in self.tasks:
             self.tasks[what] = self.bar.add_task(what, total=total, amount="")
         in_bytes = what.startswith(("Downloading", "Unpacking"))
+        if total is not None and not in_bytes:
+            self.how_far.show(done, total)
         parts = [f"{n / 1e6:.0f} MB" if in_bytes else str(n) for n in (done, total) if n is not None]
-        self.bar.update(self.tasks[what], completed=done, total=total, amount=" of ".join(parts))
+        amount = " of ".join(parts)
+        self.doing = what if not in_bytes else f"{what}: {amount}"
+        self.bar.update(self.tasks[what], completed=done, total=total, amount=amount)
 
 
 class DecodingBar(_Bar):
@@ -130,11 +199,14 @@ class DecodingBar(_Bar):
     DOING = "Decoding images"
 
     def __init__(self) -> None:
-        super().__init__(TextColumn(self.DOING), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.task = self.bar.add_task("images", total=None, visible=False)
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        super().__init__(*columns, TimeRemainingColumn())
+        self.task = self.bar.add_task(self.DOING, total=None, visible=False)
 
     def show(self, done: float, total: int) -> None:
-        """Say how many images are done; a part of a large one moves the bar."""
+        """Say how many are done; a part of a large image moves the bar."""
+        self.doing = self.doing or self.DOING
+        self.how_far.show(done, total)
         self.bar.update(self.task, completed=done, total=total, visible=True)
 
 
@@ -143,19 +215,20 @@ class PredictingBar(DecodingBar):
 
     DOING = "Predicting images"
 
+    def say(self, what: str) -> None:
+        """Say what is being done beside the number of images: which tile of a large one, for example."""
+        self.doing = f"{self.DOING} ({what})" if what else self.DOING
+        self.bar.update(self.task, description=self.doing, visible=True)
 
-class Trying(_Bar):
+
+class Trying(DecodingBar):
     """A bar while configurations are tried."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            TextColumn("Trying configurations"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        )
-        self.task = self.bar.add_task("try", total=None, visible=False)
+    DOING = "Trying configurations"
 
-    def show(self, number: int, total: int) -> None:
-        """Say which configuration is being tried."""
-        self.bar.update(self.task, completed=number - 1, total=total, visible=True)
+    def show(self, done: float, total: int) -> None:
+        """Say which configuration is being tried, from 1."""
+        super().show(done - 1, total)
 
 
 class RunProgress:
@@ -234,36 +307,3 @@ class RunProgress:
             table.add_row("  ●", Text(title), how_far(beat), score)
         table.add_row("", Text("Ctrl-C stops safely; the same command goes on from here.", style="dim"))
         return table
-
-
-class LookProgress:
-    """A line that says what is being done; a plain one now and then where the output is no terminal.
-
-    Args:
-        silent: whether nothing is said, since the output is to hold something else alone.
-    """
-
-    def __init__(self, *, silent: bool = False) -> None:
-        self.out, self.silent = console(), silent
-        self.status = None if silent or not sys.stdout.isatty() else Status("Starting", console=self.out)
-        # As if a line had just been printed, so that a short look leaves none in a log.
-        self.last_line = time.monotonic()
-        self.has_spoken = False
-
-    def show(self, beat: dict[str, Any]) -> None:
-        """Say how far it is."""
-        self.has_spoken = True
-        if self.status:
-            self.status.update(str(beat["doing"]))
-        elif not self.silent and time.monotonic() - self.last_line > LOOK_LOG_EVERY_S:
-            self.last_line = time.monotonic()
-            self.out.print(beat["doing"], markup=False)
-
-    def __enter__(self) -> Self:
-        if self.status:
-            self.status.start()
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self.status:
-            self.status.stop()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +23,9 @@ from foldwise.data.novelty import Novelty
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError
 from foldwise.learning.model_inputs import as_trained_on
-from foldwise.learning.networks.tiles import bands, least_side_px, need_of, num_tiles, step_of
+from foldwise.learning.networks.tiles import bands, even_side_px, least_side_px, need_of, num_tiles, step_of
 from foldwise.learning.probability_files import ProbabilityKind, rows_kept
+from foldwise.learning.resuming import Band, Unfinished
 from foldwise.learning.runtimes import Flipped, TorchRuntime
 from foldwise.resources import usable
 from foldwise.storage import written_whole
@@ -97,6 +100,8 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     pixel_um: PixelUm | None = None,
     side_px: int | None = None,
     progress: Callable[[float], None] = lambda _: None,
+    doing: Callable[[str], None] = lambda _: None,
+    unfinished: Path | None = None,
 ) -> DrawnMask:
     """Write the mask as a TIFF in tiles, and a small picture.
 
@@ -107,7 +112,8 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
         flips: whether every tile is asked about in its mirror images as well.
         pixel_um: height and width of a pixel, which the mask is to state.
         side_px: of a tile; by default that of an image that is predicted whole.
-        progress: called with the share of the image that is done.
+        progress, doing: called with the share of the image that is done, and with which tile comes.
+        unfinished: a folder for what is done while it is not all, with which the next call goes on; deleted at the end.
 
     Raises:
         DataError: the image has other channels or values than those of the training, or is damaged.
@@ -123,10 +129,11 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     ):
 
         def drawn() -> Iterator[np.ndarray]:
-            runtime = Flipped(plain) if flips else plain
-            for top, bottom, p_Khw in _probabilities(image, runtime, winner, side_px, progress):
-                keep(top, p_Khw.numpy())
-                yield counted.drawn(top, bottom, p_Khw)
+            tiles = _Tiles(image, Flipped(plain) if flips else plain, winner, side_px)
+            for band in tiles.bands(Unfinished(unfinished, with_p=kind is not None), progress, doing):
+                if band.p_Khw is not None:
+                    keep(band.top, band.p_Khw.numpy())
+                yield counted.drawn(band)
 
         _write_mask(scratch, image.size_hw, drawn(), pixel_um)
     with written_whole(files[1]) as scratch:
@@ -134,33 +141,49 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     shares = tuple((counted.pixels / counted.pixels.sum()).tolist())
     shape_CHW = winner.model.num_channels, *image.size_hw
     novelty = winner.training_images.novelty_of_parts(shape_CHW, image.window)
+    if unfinished is not None:
+        rmtree(unfinished, ignore_errors=True)
     return DrawnMask(counted.sure / math.prod(image.size_hw), shares, tuple(image.steps), novelty)
 
 
-def _probabilities(
-    image: LargeImage,
-    runtime: TorchRuntime | Flipped,
-    winner: Winner,
-    side_px: int | None,
-    progress: Callable[[float], None],
-) -> Iterator[tuple[int, int, torch.Tensor]]:
-    """From top to bottom: first row, the row after the last, and (K, rows, W)."""
-    networks = [member.network for member in winner.members]
-    step = math.lcm(*(step_of(network) for network in networks))
-    num = winner.model.num_channels
-    usual = min(MAX_SIDE_PX // step * step, *(need_of(each, num).side_px(step) for each in networks))
-    side = side_px or max(least_side_px(step), usual)
-    begun, total = count(), num_tiles(image.size_hw, side, step)
+class _Tiles:
+    """The tiles of a large image: their size, and what a model makes of them."""
 
-    def window(*ends: int) -> torch.Tensor:
-        progress(next(begun) / total)
-        return torch.from_numpy(image.window(*ends)[None])
+    def __init__(
+        self, image: LargeImage, runtime: TorchRuntime | Flipped, winner: Winner, side_px: int | None
+    ) -> None:
+        self._image, self._runtime = image, runtime
+        networks = [member.network for member in winner.members]
+        self._step = math.lcm(*(step_of(network) for network in networks))
+        num = winner.model.num_channels
+        whole = min(need_of(each, num).side_px(self._step) for each in networks)
+        largest = MAX_SIDE_PX // self._step * self._step
+        usual = whole if whole <= largest else even_side_px(image.size_hw, largest, self._step)
+        self._side = side_px or max(least_side_px(self._step), usual)
 
-    def answer(tile: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(runtime(tile.numpy()))
+    def bands(
+        self, unfinished: Unfinished, progress: Callable[[float], None], doing: Callable[[str], None]
+    ) -> Iterator[Band]:
+        """Bands of the mask from top to bottom; what is done already comes first, without asking again."""
+        begun = unfinished.begun(self._side)
+        yield from unfinished.bands()
+        height, width = self._image.size_hw
+        across, total = (num_tiles(size, self._side, self._step) for size in ((1, width), (height, width)))
+        number = count(begun.rows * across if begun else 0)
 
-    for top, bottom, p_1Khw in bands(window, answer, image.size_hw, side_px=side, step=step):
-        yield top, bottom, p_1Khw[0]
+        def window(*ends: int) -> torch.Tensor:
+            done = next(number)
+            doing(f"tile {done + 1} of {total}")
+            progress(done / total)
+            return torch.from_numpy(self._image.window(*ends)[None])
+
+        def answer(tile: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(self._runtime(tile.numpy()))
+
+        how: dict[str, Any] = {"side_px": self._side, "step": self._step, "begun": begun}
+        carry = partial(unfinished.carry, side_px=self._side)
+        for top, _, p_1Khw in bands(window, answer, (height, width), **how, carry=carry):
+            yield unfinished.kept(top, p_1Khw[0])
 
 
 class _Counted:
@@ -171,18 +194,17 @@ class _Counted:
         self.pixels, self.sure = np.zeros(num_classes, np.int64), 0.0
         self._small: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def drawn(self, top: int, bottom: int, p_Khw: torch.Tensor) -> np.ndarray:
+    def drawn(self, band: Band) -> np.ndarray:
         """The rows of the mask (h, W) uint8: indices of classes, or 0 and 255 of two."""
+        top, bottom = band.top, band.top + len(band.labels_hW)
         for first in range(top, bottom, BAND_PX):  # the image again, to look at: a few rows at a time
             last, skipped = min(first + BAND_PX, bottom), -first % self._step
             image_CHW = self._image.window(first, last, 0, self._image.size_hw[1])
-            labels = p_Khw[:, first - top : last - top].argmax(0).numpy().astype(np.uint8)
             shown = (slice(skipped, None, self._step), slice(None, None, self._step))
-            self._small.append((image_CHW[:, *shown].copy(), labels[shown]))
-        labels_hW = p_Khw.argmax(0).numpy().astype(np.uint8)
-        self.pixels += np.bincount(labels_hW.ravel(), minlength=len(self.pixels))
-        self.sure += float(p_Khw.amax(0).sum(dtype=torch.float64))
-        return labels_hW * np.uint8(255) if len(self.pixels) == 2 else labels_hW
+            self._small.append((image_CHW[:, *shown].copy(), band.labels_hW[first - top : last - top][shown]))
+        self.pixels += np.bincount(band.labels_hW.ravel(), minlength=len(self.pixels))
+        self.sure += band.sure
+        return band.labels_hW * np.uint8(255) if len(self.pixels) == 2 else band.labels_hW
 
     def picture(self) -> np.ndarray:
         """Image and mask to look at, (h, w, 3)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from foldwise.learning.export.proof import Predictor
 
 BATCH_PX, BATCH_IMAGES = 2**20, 64  # at most so much goes through a network at once
-
-
 Progress = Callable[[float, int], None]
 
 
@@ -78,6 +77,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
     submission: Path | None = None,
     warn: Callable[[str], None] = lambda _: None,
     progress: Progress = lambda *_: None,
+    doing: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Predict every image of a folder, at any depth, or one image; `out`, with ``predictions.csv`` and ``.json``.
 
@@ -90,7 +90,8 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
         runtime, submission: one of `runtimes.RUNTIMES`; a CSV file to write besides, see `write_submission`.
         flips, probabilities: whether mirror images are asked, too; of masks, a kind of `PROBABILITIES` to write.
-        warn, progress: called with what to know; with how many images are done, parts as a fraction, and of how many.
+        warn, doing: called with what to know; with what is being done, such as the tile of a large image.
+        progress: called with how many images are done, parts as a fraction, and of how many.
 
     Raises:
         FoldwiseError: there is no winner or no image, the runtime cannot be used, or files of somebody else are in `out`.
@@ -102,30 +103,22 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         loaded = load_winner(winner, picked)
         kind = kind_of(probabilities, loaded.model.task)
         places = channel_places(loaded.channels, images, names)
-        num_images, root = len(places) + len(problems), images.parent if images.is_file() else images
+        root = images.parent if images.is_file() else images
         large = large_among(loaded, root, places, problems)
         files = files_of(loaded, places, large, kind)
-        _make_room(loaded, files, out, submission)
+        if submission is not None:
+            check_submission(loaded.model.task)
+        refuse_to_replace(out, list(chain.from_iterable(files.values())), submission)
         chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places), flips=flips)
         how = {"runtime": runtime, "device": picked.type, "flips": flips, "foldwise": version("foldwise")}
         journal = Journal(out, settings_digest(winner, how | {"probabilities": probabilities}))
-        job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind)
+        job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind, doing)
         answered = job.done(chosen, problems, progress)
         write_table(loaded, answered, out, submission)
-    record = {"runtime": chosen.sentence(), "flips": flips, "images": num_images - len(problems)}
+    record = {"runtime": chosen.sentence(), "flips": flips, "images": len(answered)}
     write_json(out / RECORD, _record(loaded, winner, kind, probabilities) | record)
-    _tell(_notes(loaded, answered), problems, num_images, out, warn)
+    _tell(loaded, answered, problems, out, warn)
     return out
-
-
-def _tell(
-    notes: list[str], problems: list[DataError], num_images: int, out: Path, warn: Callable[[str], None]
-) -> None:
-    """Warn of what there is to know, and raise where images were left out."""
-    for message in notes:
-        warn(message)
-    if problems:
-        raise left_out(problems, num_images, out)
 
 
 def _record(winner: Winner, folder: Path, kind: ProbabilityKind | None, name: str | None) -> dict[str, Any]:
@@ -136,20 +129,21 @@ def _record(winner: Winner, folder: Path, kind: ProbabilityKind | None, name: st
     return stated | ({"probabilities": about} if about else {})
 
 
-def _make_room(winner: Winner, files: dict[str, tuple[str, ...]], out: Path, submission: Path | None) -> None:
-    """The folder of the predictions; raises where files of somebody else would be replaced."""
-    if submission is not None:
-        check_submission(winner.model.task)
-    refuse_to_replace(out, list(chain.from_iterable(files.values())), submission)
-    out.mkdir(parents=True, exist_ok=True)
-
-
-def _notes(winner: Winner, answered: dict[str, Answered]) -> list[str]:
-    """What to know before relying on the predictions."""
-    warnings = [image.warnings for image in answered.values()]
+def _tell(
+    winner: Winner,
+    answered: dict[str, Answered],
+    problems: list[DataError],
+    out: Path,
+    warn: Callable[[str], None],
+) -> None:
+    """Warn of what to know before relying on the predictions, and raise where images were left out."""
+    warnings = {name: image.warnings for name, image in answered.items()}
     steps = {name: image.steps for name, image in answered.items()}
-    unlike = winner.training_images.sentence(dict(zip(answered, warnings, strict=True)))
-    return [*summary(winner, warnings), *unlike, *what_was_done(steps)]
+    unlike = winner.training_images.sentence(warnings)
+    for message in (*summary(winner, list(warnings.values())), *unlike, *what_was_done(steps)):
+        warn(message)
+    if problems:
+        raise left_out(problems, len(answered) + len(problems), out)
 
 
 @dataclass(frozen=True)
@@ -166,9 +160,11 @@ class _Job:
     device: torch.device
     flips: bool
     kind: ProbabilityKind | None
+    doing: Callable[[str], None]
 
     def done(self, runtime: Predictor, problems: list[DataError], progress: Progress) -> dict[str, Answered]:
         """What is said of every image that can be used, in their order; what was said before is not asked again."""
+        self.doing("reading the files")
         digests = {name: image_digest(self.root, file) for name, file in self.places.items()}
         before = {name: self.journal.answer(name, digests[name], files) for name, files in self.files.items()}
         answered = {name: answer for name, answer in before.items() if answer is not None}
@@ -176,38 +172,46 @@ class _Job:
         if rest:  # a table that a stopped command leaves would be of other images
             (self.out / TABLE).unlink(missing_ok=True)
         steps: dict[str, tuple[Step, ...]] = {}
+        self.doing("")
         progress(len(answered), len(self.places))
         how: dict[str, Any] = {"runtime": runtime, "problems": problems, "steps": steps}
         usual = {name: file for name, file in rest.items() if name not in self.large}
         answers = (
             self._answer(each, steps[each.name]) for each in predicted(self.winner, self.root, usual, **how)
         )
-        in_parts = [name for name in rest if name in self.large]
 
         def part_done(share: float) -> None:
             progress(len(answered) + share, len(self.places))
 
+        in_parts = {name: digests[name] for name in rest if name in self.large}
         for answer in chain(answers, self._in_parts(in_parts, problems, part_done)):
             name = answer.row[0]
             self.journal.add(name, digests[name], answer)
             answered[name] = answer
             progress(len(answered), len(self.places))
+        self.journal.forget_unfinished()
         return {name: answered[name] for name in self.places if name in answered}
 
     def _in_parts(
-        self, names: list[str], problems: list[DataError], progress: Callable[[float], None]
+        self, digests: dict[str, str], problems: list[DataError], progress: Callable[[float], None]
     ) -> Iterator[Answered]:
-        """What is said of large images, one after the other."""
+        """What is said of large images, by name and digest, one after the other."""
         winner = self.winner
-        for name in names:
+        for name, digest in digests.items():
             files, size_um = self.files[name], self._pixel_um(name)
-            how = {"device": self.device, "flips": self.flips, "kind": self.kind, "pixel_um": size_um}
+            how: dict[str, Any] = {
+                "device": self.device,
+                "flips": self.flips,
+                "kind": self.kind,
+                "pixel_um": size_um,
+            }
+            how |= {"progress": progress, "doing": partial(self._tile, name, digest)}
+            how |= {"unfinished": self.journal.unfinished(name, digest)}
             try:
                 with large_image(self.root / self.places[name], winner.decoding) as windows:
                     if windows is None:
                         raise DataError("the image was changed meanwhile", cure="Predict it again.")
-                    whole = [self.out / file for file in files]
-                    drawn = write_large(winner, windows, name, whole, progress=progress, **how)
+                    drawn = write_large(winner, windows, name, [self.out / file for file in files], **how)
                     size_hw = windows.shape_CHW[1:]
             except DataError as error:
                 problems.append(DataError(error.what, where=name, cure=error.cure))
@@ -215,6 +219,10 @@ class _Job:
             usual = warnings_of(winner, np.zeros((1, 1, 1)), size_hw, size_um)
             cells = [f"{value:.6f}" for value in (drawn.certainty, *drawn.shares)]
             yield answered_row((name, *files, *cells), usual, drawn.novelty, steps=drawn.steps, files=files)
+
+    def _tile(self, name: str, digest: str, words: str) -> None:
+        self.doing(f"{name}: {words}")
+        self.journal.note(name, digest, words)
 
     def _answer(self, prediction: ImagePrediction, steps: tuple[Step, ...]) -> Answered:
         winner, p = self.winner, prediction.probabilities

@@ -119,6 +119,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     trust_code: bool = False,
     warn: Callable[[str], None] = lambda _: None,
     progress: Callable[[float, int], None] = lambda *_: None,
+    doing: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Write what a model says of new images: a CSV of probabilities, or masks and overlays; its ``predictions.json``.
 
@@ -127,7 +128,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         images: a folder of new images, or one image.
         out: the folder of the predictions.
         choice: which model of a run folder.
-        device, runtime, flips, probabilities, submission, warn, progress: see `predict_images`.
+        device, runtime, flips, probabilities, submission, warn, progress, doing: see `predict_images`.
         pictures: draw them too.
         trust_code: whether own code that the folder names may be run.
 
@@ -147,7 +148,7 @@ def predict(  # noqa: PLR0913 - each is an option of the command
         try:
             how: dict[str, Any] = {"device": device, "runtime": runtime, "flips": flips, "warn": warn}
             how |= {"probabilities": probabilities, "submission": submission}
-            predict_images(winner, images, out, progress=progress, **how)
+            predict_images(winner, images, out, progress=progress, doing=doing, **how)
         except LeftOut:  # says which images could not be used; the others have their predictions
             if pictures:
                 write_pictures(winner, images, out)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foldwise.errors import SpecError
-from foldwise.interface.terminal import Device, LookProgress, RunPath, TrustCode, console
+from foldwise.interface.observer import Doing
+from foldwise.interface.terminal import Device, RunPath, TrustCode, console
 from foldwise.sealed import read_json
 from foldwise.text import count, duration
 
@@ -57,8 +58,8 @@ def look(  # noqa: PLR0913 - each is an option
         "images": _number(images, "--images", "a whole number or auto"),
         "losses": losses,
     }
-    with LookProgress() as progress:
-        done = by_hand.look(folder, fit, options, device=device, trust_code=trust_code, beat=progress.show)
+    with Doing() as progress:
+        done = by_hand.look(folder, fit, options, device=device, trust_code=trust_code, beat=progress.beat)
         pipeline.finish(folder)
     # A look that was done before says nothing of how far it is.
     say_look(folder, done, fresh=progress.has_spoken)

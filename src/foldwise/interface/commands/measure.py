@@ -11,9 +11,9 @@ import typer
 from rich.text import Text
 
 from foldwise.errors import SpecError
-from foldwise.interface.observer import Terminal
+from foldwise.interface.observer import Doing, Terminal
 from foldwise.interface.study_options import HELP, NoFetch, Phantom, Quick, Set, Variant, in_order
-from foldwise.interface.terminal import LookProgress, TrustCode, console, hang, plain_table
+from foldwise.interface.terminal import TrustCode, console, hang, plain_table
 from foldwise.storage import write_json, write_table
 from foldwise.study.single import Single, document, typed, write_study
 
@@ -87,11 +87,11 @@ def measure(  # noqa: PLR0913 - each is an option
     if data and model:  # neither weights nor what was learned change a speed
         single = Single(data, model, head, augment=augment, weights="none", freeze=freeze, size=size)
         out = out or Path("runs") / f"{single.id}-speed"
-    with LookProgress(silent=as_json) as progress:
+    with Doing(silent=as_json) as progress:
         named = (
             target if target is not None and target.is_dir() else _study(target, single, out, set_, variants)
         )
-        how: dict[str, Any] = {"fetch": not no_fetch, "trust_code": trust_code, "beat": progress.show}
+        how: dict[str, Any] = {"fetch": not no_fetch, "trust_code": trust_code, "beat": progress.beat}
         how |= {} if as_json else {"observer": Terminal()}
         speeds = measured(named, request, out, [*set_, *variants], **how)
     files = write_speeds(speeds)

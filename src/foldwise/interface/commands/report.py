@@ -168,7 +168,7 @@ def predict(  # noqa: PLR0913 - each is an option
     choice = hand_over.ModelChoice(configuration, fold)
     with bar:
         record = hand_over.predict(
-            run, images, out, choice, device=device, warn=warn, progress=bar.show, **how
+            run, images, out, choice, device=device, warn=warn, progress=bar.show, doing=bar.say, **how
         )
     print(f"predictions: {out}")
     print(f"model:       {record['model'] or 'its score is not recorded'}")

@@ -139,7 +139,23 @@ def tiled(
     return torch.cat([part for _, _, part in parts], dim=2)
 
 
-def bands(
+@dataclass(frozen=True)
+class Carried:
+    """What rows of tiles that are done leave to the next one.
+
+    Attributes:
+        rows: how many of tiles are done.
+        first: the first row of pixels that was not given out.
+        total, weight: sums (1, K, h, W) and weights (h, W) of the rows of pixels from there on.
+    """
+
+    rows: int
+    first: int
+    total: Tensor
+    weight: Tensor
+
+
+def bands(  # noqa: PLR0913 - each is a thing of its own
     window: Callable[[int, int, int, int], Tensor],
     outputs_of: Callable[[Tensor], Tensor],
     size_hw: tuple[int, int],
@@ -148,6 +164,8 @@ def bands(
     step: int = STRIDE_PX,
     margin_px: int = MARGIN_PX,
     ramp_px: int = RAMP_PX,
+    begun: Carried | None = None,
+    carry: Callable[[Carried], None] = lambda _: None,
 ) -> Iterator[tuple[int, int, Tensor]]:
     """What `tiled` gives, from top to bottom: first row, the row after the last, and (1, K, rows, W).
 
@@ -156,6 +174,8 @@ def bands(
     Args:
         window: the part (1, C, h, w) of the image from a top to before a bottom, and from a left to before a right.
         size_hw: of the image.
+        begun: where to go on; from the top by default.
+        carry: called with where it could go on from, whenever a row of tiles was given out.
 
     Raises:
         ValueError: the tiles are so small that nothing is left of them between their margins.
@@ -166,12 +186,13 @@ def bands(
         least = overlap_px + step + 1
         raise ValueError(f"tiles of {side_px} pixels leave nothing between their margins: at least {least}")
     rows_of_tiles = list(_spans(height, side_px, overlap_px, step))
-    total: Tensor | None = None
-    first = 0
-    for (top, bottom), (after, _) in zip(rows_of_tiles, [*rows_of_tiles[1:], (height, height)], strict=True):
+    done = begun.rows if begun else 0
+    total, weight_HW, first = (begun.total, begun.weight, begun.first) if begun else (None, None, 0)
+    spans = list(zip(rows_of_tiles, [*rows_of_tiles[1:], (height, height)], strict=True))
+    for number, ((top, bottom), (after, _)) in enumerate(spans[done:], done + 1):
         for left, right in _spans(width, side_px, overlap_px, step):
             output = outputs_of(window(top, bottom, left, right)).float()
-            if total is None:
+            if total is None or weight_HW is None:
                 total, weight_HW = output.new_zeros(*output.shape[:2], 0, width), output.new_zeros(0, width)
             total, weight_HW = (_lengthened(part, bottom - first) for part in (total, weight_HW))
             rows = _weights(top, bottom, height, margin_px, ramp_px).to(output.device)
@@ -179,13 +200,15 @@ def bands(
             weight_hw = rows[:, None] * columns
             total[:, :, top - first : bottom - first, left:right] += output * weight_hw
             weight_HW[top - first : bottom - first, left:right] += weight_hw
-        assert total is not None  # an image has at least one tile
+        assert total is not None and weight_HW is not None  # noqa: PT018 - an image has at least one tile
         num = after - first  # rows that no other tile reaches
         for start in range(0, num, ROWS_PX):  # few at a time, as whoever takes them makes more of each
             stop = min(start + ROWS_PX, num)
             yield first + start, first + stop, total[:, :, start:stop] / weight_HW[start:stop]
         # Copies: a view would keep the rows above in memory.
         total, weight_HW, first = total[:, :, num:].clone(), weight_HW[num:].clone(), after
+        if first < height:
+            carry(Carried(number, first, total, weight_HW))
 
 
 def num_tiles(size_hw: tuple[int, int], side_px: int, step: int) -> int:
@@ -203,6 +226,18 @@ def _lengthened(part: Tensor, num: int) -> Tensor:
 def least_side_px(step: int) -> int:
     """The smallest tile, in multiples of `step`, of which something is left between its margins."""
     return ((2 * MARGIN_PX + RAMP_PX) // step + 2) * step
+
+
+def even_side_px(size_hw: tuple[int, int], largest: int, step: int) -> int:
+    """The smallest side, in multiples of `step`, of which no more tiles are needed than of the `largest`.
+
+    Of 6,000 pixels square, 16 tiles of 1,984 in place of 2,048 pixels are 6 % less work.
+    """
+    overlap_px, sides = 2 * MARGIN_PX + RAMP_PX + step, []
+    for length in size_hw:
+        num = 1 if length <= largest else 1 + -(-(length - largest) // (largest - overlap_px))
+        sides.append(-(-(length + (num - 1) * overlap_px) // num))
+    return min(largest, -(-max(sides) // step) * step)
 
 
 def _spans(length: int, side: int, overlap: int, step: int) -> Iterator[tuple[int, int]]:
