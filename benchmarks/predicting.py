@@ -21,8 +21,7 @@ import numpy as np
 import torch
 
 from foldwise.data.batches.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalization
-from foldwise.learning.export.graph import Ensemble
-from foldwise.learning.export.onnx_file import write_graph
+from foldwise.learning.export.graph import Ensemble, write_graph
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.runtimes import TorchRuntime

@@ -10,12 +10,11 @@ from benchmarks.validation.customs import ALPHA, _alarms
 from benchmarks.validation.designs import Sample
 from foldwise.judging.judgement import compared
 from foldwise.judging.scores.scoring import MetricTable, Scored, table_of
-from foldwise.judging.statistics.contrasts import FactorialScores, IntervalOptions
 from foldwise.judging.statistics.design import Factor
+from foldwise.judging.statistics.differences import FactorialScores, IntervalOptions, Pair, all_pairs
 from foldwise.judging.statistics.draws import DRAWS
 from foldwise.judging.statistics.effects import effect, views
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.statistics.variance import estimate_variance
 from foldwise.metrics.influence import UnitScores, mean_score, unit_scores
 from foldwise.metrics.outputs import Outputs

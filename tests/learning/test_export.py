@@ -24,8 +24,7 @@ from foldwise.learning.checkpoints.winner import Decision, make_winner
 from foldwise.learning.export import standalone
 from foldwise.learning.export import writing as module
 from foldwise.learning.export.exporters import EXPORTERS, PACKAGE
-from foldwise.learning.export.handover import Handover
-from foldwise.learning.export.weights_licence import weights_licence
+from foldwise.learning.export.handover import Handover, weights_licence
 from foldwise.learning.export.writing import write_formats
 from foldwise.learning.predict import predict_images
 from foldwise.learning.runtimes import TorchRuntime

@@ -17,8 +17,7 @@ from foldwise.learning import runtimes as module
 from foldwise.learning.checkpoints.saved import load_winner
 from foldwise.learning.checkpoints.winner import GRAPH, digest_of_networks, make_winner
 from foldwise.learning.export.exporters import run_torchscript, write_torchscript
-from foldwise.learning.export.graph import Ensemble
-from foldwise.learning.export.onnx_file import write_graph
+from foldwise.learning.export.graph import Ensemble, write_graph
 from foldwise.learning.export.proof import compared
 from foldwise.learning.networks.network import Classifier
 from foldwise.learning.predict import predict_images

@@ -17,7 +17,7 @@ from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.interface import cli
 from foldwise.learning.export import exporters, writing
-from foldwise.learning.export.weights_licence import WeightsLicence
+from foldwise.learning.export.handover import WeightsLicence
 from foldwise.learning.runtimes import is_kept
 from foldwise.pipeline.exporting import ExportOptions, export
 from foldwise.pipeline.model_card import CardFacts, model_card, plain, side_um

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldwise.errors import SpecError
-from foldwise.study.laid_profiles import from_profile, user_profile
+from foldwise.study.laid_over import from_profile, user_profile
 from foldwise.study.profiles import OURS, PROFILES, RayProfile, SlurmProfile, bytes_of_memory, seconds_of_time
 from foldwise.study.reading import open_study
 

@@ -13,7 +13,6 @@ from typing import NoReturn
 import typer
 
 from foldwise.errors import GO_ON, FoldwiseError, RunError, SpecError, of_machine
-from foldwise.interface.commands.app import app as try_page
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.doctor import doctor
@@ -24,6 +23,7 @@ from foldwise.interface.commands.init import demo, init
 from foldwise.interface.commands.judge import judge
 from foldwise.interface.commands.look import look
 from foldwise.interface.commands.measure import measure
+from foldwise.interface.commands.report import app as try_page
 from foldwise.interface.commands.report import predict, report
 from foldwise.interface.commands.run import check, plan, run, work
 from foldwise.interface.commands.status import status, stop

@@ -41,7 +41,7 @@ from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.sections.warnings import run_warnings
 from foldwise.judging.statistics.design import factors_of
-from foldwise.judging.statistics.pairs import Pair
+from foldwise.judging.statistics.differences import Pair
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.verdict import (
     Answer,

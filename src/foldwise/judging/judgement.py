@@ -12,10 +12,10 @@ from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.recent import Waiting
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, score_each, table_of
+from foldwise.judging.statistics.differences import Pair, all_pairs
 from foldwise.judging.statistics.draws import MOST_DRAWS, SEED
 from foldwise.judging.statistics.inference import Comparison, as_good_as_any, compare, limit_alone
 from foldwise.judging.statistics.intervals import Interval, interval, moved
-from foldwise.judging.statistics.pairs import Pair, all_pairs
 from foldwise.judging.statistics.selection import Selected, selected_score
 from foldwise.judging.statistics.variance import with_fixed_row
 from foldwise.metrics.influence import Units

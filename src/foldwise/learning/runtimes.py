@@ -17,8 +17,14 @@ from torch import Tensor
 from foldwise.data.batches.normalize import normalized
 from foldwise.errors import FoldwiseError, SpecError, unknown
 from foldwise.learning.checkpoints.winner import GRAPH, digest_of_networks
-from foldwise.learning.export.graph import Ensemble, Features, is_of_shared_encoder
-from foldwise.learning.export.onnx_file import OnnxModel, missing, write_graph
+from foldwise.learning.export.graph import (
+    Ensemble,
+    Features,
+    OnnxModel,
+    is_of_shared_encoder,
+    missing,
+    write_graph,
+)
 from foldwise.learning.export.proof import Agreement, Predictor, compared
 from foldwise.learning.networks.network import Classifier, layout_for
 from foldwise.learning.networks.tiles import LARGEST_PX

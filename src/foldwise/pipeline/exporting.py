@@ -15,8 +15,8 @@ from foldwise.data.folds.splits import cases_tested, read_splits
 from foldwise.errors import MissingExtra, RunError, SpecError, choose
 from foldwise.judging.verdict import Verdict
 from foldwise.learning.checkpoints.winner import digest_of_networks
+from foldwise.learning.export.handover import weights_licence
 from foldwise.learning.export.proof import in_batches
-from foldwise.learning.export.weights_licence import weights_licence
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import Metric, find_metric
 from foldwise.pipeline.hand_over import ModelChoice, chosen, model_of, own_code_of

@@ -17,7 +17,7 @@ from foldwise.data.formats.pixels import is_same_size
 from foldwise.judging.verdict import Verdict, read_verdict
 from foldwise.judging.wording import with_interval
 from foldwise.learning.checkpoints.winner import MODEL
-from foldwise.learning.export.weights_licence import WeightsLicence
+from foldwise.learning.export.handover import WeightsLicence
 from foldwise.runs.folder import RunFolder, read_json
 from foldwise.sealed import read_table
 from foldwise.text import count, in_text

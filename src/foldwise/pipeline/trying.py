@@ -18,11 +18,11 @@ import numpy as np
 
 from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.learning.checkpoints.winner import decoded_images
-from foldwise.learning.export.weights_licence import weights_licence
+from foldwise.learning.export.handover import weights_licence
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.hand_over import own_code_of, winner_of
 from foldwise.pipeline.model_card import card_facts, model_card
-from foldwise.reporting.loopback import Handler, listening
+from foldwise.reporting.live import Handler, listening
 from foldwise.runs.folder import RunFolder
 
 if TYPE_CHECKING:

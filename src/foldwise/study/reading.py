@@ -17,13 +17,12 @@ from ruamel.yaml import YAML
 from foldwise.errors import FoldwiseError, SpecError
 from foldwise.storage import whole_path
 from foldwise.study.factors import find_too_many, find_too_many_fits, is_bundle, spelled_out
-from foldwise.study.laid_profiles import lay_profile
+from foldwise.study.laid_over import apply_variants, find_variant_errors, lay_profile
 from foldwise.study.ranges import shown
 from foldwise.study.search_space import find_search_errors
 from foldwise.study.spec import Study
 from foldwise.study.training import NO_WEIGHTS_FILE
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys
-from foldwise.study.variants import apply_variants, find_variant_errors
 from foldwise.study.yaml_places import MAX_DEPTH, YamlSource, parse, parse_value, read_source
 
 # The key at the beginning of each error of several.

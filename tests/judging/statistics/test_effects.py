@@ -8,13 +8,13 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from foldwise.judging.statistics.contrasts import (
+from foldwise.judging.statistics.design import CONFIGURED, TUNED, Factor, level_weights, projections
+from foldwise.judging.statistics.differences import (
     Contrasts,
     FactorialScores,
     IntervalOptions,
     contrast_runs,
 )
-from foldwise.judging.statistics.design import CONFIGURED, TUNED, Factor, level_weights, projections
 from foldwise.judging.statistics.effects import (
     effect,
     matched_sets,

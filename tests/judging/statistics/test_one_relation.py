@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_variance import exact_variance
 
-from foldwise.judging.statistics.contrasts import FactorialScores, IntervalOptions
 from foldwise.judging.statistics.design import PLAIN, Factor
+from foldwise.judging.statistics.differences import FactorialScores, IntervalOptions, all_pairs
 from foldwise.judging.statistics.draws import limit_of, settled, tail
 from foldwise.judging.statistics.effects import effect, views
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.variance import estimate_variance
 
 

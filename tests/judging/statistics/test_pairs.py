@@ -8,8 +8,8 @@ import pytest
 from make_variance import exact_variance
 from scipy.stats import ttest_rel
 
+from foldwise.judging.statistics.differences import all_pairs
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.variance import estimate_variance
 
 

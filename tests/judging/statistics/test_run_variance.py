@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from foldwise.judging.statistics.differences import all_pairs
 from foldwise.judging.statistics.inference import compare
-from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.run_moments import PRIOR_DF, PRIOR_OWN_SD, moderated, run_moments
 from foldwise.judging.statistics.run_variance import between_runs, score_run_variance, unsteady
 from foldwise.judging.statistics.variance import estimate_variance

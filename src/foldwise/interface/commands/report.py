@@ -1,4 +1,4 @@
-"""`foldwise report` and `foldwise predict`: what a run gives: its page, figures and tables; its winner's predictions."""
+"""`foldwise report`, `predict` and `app`: what a run gives: its page, figures and tables; its winner's predictions; a page to drop images on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from foldwise.text import count
 
 if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
-
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 Figures = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Also every figure as SVG, and every table as CSV.")
@@ -47,6 +46,7 @@ Probabilities = Annotated[
 Submission = Annotated[
     Path | None, typer.Option(help="Of several labels, also a CSV: Id,Predicted with class indices.")
 ]
+PagePort = Annotated[int, typer.Option(min=0, max=65535, help="[default: a free one]", show_default=False)]
 
 
 def report(
@@ -188,3 +188,26 @@ def _size_of(out: Path, kind: str) -> str:
     folder = out / "probabilities"
     mb = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
     return f"{folder} ({mb:,.1f} MB; {PROBABILITIES[kind].words})"
+
+
+def app(
+    run: Model,
+    open_: Open = False,
+    port: PagePort = 0,
+    device: Device = "auto",
+    trust_code: TrustCode = False,
+) -> None:
+    """A page on this computer: drop images on the winner, and see what it says and which training images are like them."""
+    from foldwise.pipeline.trying import trying
+
+    def say(text: str) -> None:
+        console().print(f"{text[:1].upper()}{text[1:]}.", markup=False, highlight=False)
+
+    with trying(run, device=device, port=port, trust_code=trust_code, say=say) as address:
+        say(f"The model of {run} is at {address} on this computer only; Ctrl-C ends it")
+        if open_:
+            webbrowser.open(address)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            say("\nthe page is no longer served")

@@ -121,7 +121,7 @@ def run(  # noqa: PLR0913 - every one is an option of the command
     dry_run: DryRun = False,
 ) -> None:
     """Check, train what is not done yet, judge and report. Call it again to go on after an interrupt."""
-    from foldwise.study.laid_profiles import from_profile
+    from foldwise.study.laid_over import from_profile
     from foldwise.study.reading import open_study
 
     variants = in_order(variant, phantom=phantom, quick=quick)

@@ -18,8 +18,8 @@ from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored, score
 from foldwise.judging.sections.fit_warnings import advice
 from foldwise.judging.sections.standings import cause_of, cost_of, fold_scores
+from foldwise.judging.statistics.differences import all_pairs
 from foldwise.judging.statistics.inference import as_good_as_any, compare
-from foldwise.judging.statistics.pairs import all_pairs
 from foldwise.judging.statistics.variance import Variance
 from foldwise.judging.verdict import FailedItem, VerdictWarning
 from foldwise.judging.verdict_configurations import (

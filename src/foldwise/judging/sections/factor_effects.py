@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from foldwise.judging.judgement import Judgement
-from foldwise.judging.statistics.contrasts import FactorialScores, IntervalOptions
 from foldwise.judging.statistics.design import CONFIGURED, COVARIATES, TUNED, Factor, is_full
+from foldwise.judging.statistics.differences import FactorialScores, IntervalOptions
 from foldwise.judging.statistics.effects import (
     Effect,
     LevelContrast,

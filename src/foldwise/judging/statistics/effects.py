@@ -13,15 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldwise.judging.statistics.contrasts import (
-    DEFAULTS,
-    Contrasts,
-    FactorialScores,
-    IntervalOptions,
-    inferred,
-    of_pairs,
-    snapped,
-)
 from foldwise.judging.statistics.design import (
     CONFIGURED,
     PLAIN,
@@ -32,6 +23,15 @@ from foldwise.judging.statistics.design import (
     View,
     level_weights,
     projections,
+)
+from foldwise.judging.statistics.differences import (
+    DEFAULTS,
+    Contrasts,
+    FactorialScores,
+    IntervalOptions,
+    inferred,
+    of_pairs,
+    snapped,
 )
 from foldwise.judging.verdict import Conclusion
 from foldwise.metrics.outputs import Floats, Ints

@@ -18,9 +18,8 @@ from ruamel.yaml import YAML
 
 from foldwise.data.overlays import displayed, overlay
 from foldwise.errors import RunError, SpecError, need
-from foldwise.learning.export.graph import IMAGE, PROBABILITIES
+from foldwise.learning.export.graph import EXTRA, IMAGE, OPSET, PROBABILITIES
 from foldwise.learning.export.handover import Handover
-from foldwise.learning.export.onnx_file import EXTRA, OPSET
 from foldwise.text import some
 
 TEST_INPUT, TEST_OUTPUT, COVER, DOCUMENTATION = "test_input.npy", "test_output.npy", "cover.png", "README.md"

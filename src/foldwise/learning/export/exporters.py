@@ -20,9 +20,15 @@ import torch
 from foldwise.errors import RunError, refuse_without
 from foldwise.learning.export import standalone
 from foldwise.learning.export.bioimageio_package import write_package
-from foldwise.learning.export.graph import Ensemble, in_plain_operations
+from foldwise.learning.export.graph import (
+    EXTRA,
+    Ensemble,
+    OnnxModel,
+    in_plain_operations,
+    quietly,
+    write_graph,
+)
 from foldwise.learning.export.handover import Handover
-from foldwise.learning.export.onnx_file import EXTRA, OnnxModel, quietly, write_graph
 from foldwise.learning.export.proof import Predictor
 from foldwise.learning.export.try_it import refuse_for_browsers, run_try_it, write_try_it
 

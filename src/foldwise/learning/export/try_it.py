@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from foldwise.errors import MissingExtra, RunError, SpecError
+from foldwise.learning.export.graph import OnnxModel
 from foldwise.learning.export.handover import Handover
-from foldwise.learning.export.onnx_file import OnnxModel
 from foldwise.learning.export.page_html import as_png, page, unpacked
 from foldwise.learning.export.proof import Predictor
 from foldwise.storage import cache_root, written_whole
