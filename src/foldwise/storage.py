@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from platformdirs import user_cache_dir
@@ -250,9 +251,8 @@ def write_json(path: Path, value: Any) -> None:
     from pydantic_core import to_json  # where JSON is written: help starts without it
 
     # The json module indents in Python: of the verdict on 500 configurations it took a second, and this takes 20 ms.
-    data = to_json(value, indent=1, inf_nan_mode="null", fallback=as_json)
     with written_whole(path) as scratch:
-        scratch.write_bytes(data + b"\n")
+        scratch.write_bytes(to_json(value, indent=1, inf_nan_mode="null", fallback=as_json) + b"\n")
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -261,14 +261,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
     # NumPy hands files to the C library, where a full disk is an error without a number: "12 requested and 0 written".
     with path.open("wb") as file:
-        np.save(_Writing(file), array, allow_pickle=False)
-
-
-class _Writing:
-    """A file that is one for Python only."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.write = file.write
+        np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)  # type: ignore[arg-type, unused-ignore]
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
