@@ -29,6 +29,11 @@ class Goal:
         return f"{'at least' if self.at_least else 'at most'} {in_unit(self.value, self.unit)}"
 
 
+def at_most(value: float, unit: str = "x") -> Goal:
+    """The goal of what is to be small."""
+    return Goal(value, unit, at_least=False)
+
+
 @dataclass(frozen=True)
 class Equality:
     """What shows that both ways give the same: in words with numbers, and whether it is so."""

@@ -20,6 +20,11 @@ SAME_P = 1e-3  # of probabilities: 20 epochs carry on what the last digit of an 
 VIEWS = 8
 
 
+def gels(bench: Bench, size: int = 224) -> Path:
+    """Images of gels of this size in pixels; fewer and smaller where it is to be quick."""
+    return pictures(bench, "gels", 40 if bench.quick else 92, 64 if bench.quick else size)
+
+
 def gel_study(images: Path, augment: str, *, quick: bool) -> dict[str, Any]:
     """12 configurations of frozen encoders in 5 folds; fewer and smaller where it is to be quick."""
     heads = ["linear", {"mlp": {"hidden": [512, 256], "dropout": [0.25, 0.5]}}]
@@ -42,7 +47,7 @@ def gel_study(images: Path, augment: str, *, quick: bool) -> dict[str, Any]:
 
 def frozen_study(augment: str, bench: Bench) -> Measured:
     """A study of frozen encoders, whole, against the plain script, extrapolated from one epoch of each encoder."""
-    images = pictures(bench, "gels", 40 if bench.quick else 92, 64 if bench.quick else 224)
+    images = gels(bench)
     study = gel_study(images, augment, quick=bench.quick)
     ours, theirs, run = [], [], Path()
     for number in range(bench.rounds):
@@ -64,7 +69,7 @@ def frozen_study(augment: str, bench: Bench) -> Measured:
 
 def fixed_views(bench: Bench) -> Measured:
     """Frozen encoders under an augmentation that has no end: 8 fixed views of each image against fresh ones each epoch."""
-    images = pictures(bench, "gels", 40 if bench.quick else 92, 64 if bench.quick else 128)
+    images = gels(bench, 128)
     study = gel_study(images, "standard", quick=bench.quick)
     study["compare"] |= {"model": [QUICK_ENCODERS[1] if bench.quick else ENCODERS[0]]}
     study["validate"]["folds"] = 2 if bench.quick else 3
@@ -151,7 +156,7 @@ def _frozen_limit(run: Path, ours: list[float], theirs: list[float]) -> str:
 
 def workers(bench: Bench) -> Measured:
     """The gel study by as many workers as there are processors, against one: long passes first, then short fits."""
-    images = pictures(bench, "gels", 40 if bench.quick else 92, 64 if bench.quick else 224)
+    images = gels(bench)
     study, number = gel_study(images, "none", quick=bench.quick), min(resources.usable().cores, 8)
     took: dict[int, list[float]] = {1: [], number: []}
     runs: dict[int, Path] = {}

@@ -13,12 +13,10 @@ import numpy as np
 from benchmarks.judging import alone, make_run
 from benchmarks.measuring import Figure, foldwise, spent
 from benchmarks.rows.judged import same_estimates
-from benchmarks.table import Bench, Equality, Goal, Measured, Row
+from benchmarks.table import Bench, Equality, Goal, Measured, Row, at_most
 
 Points = list[tuple[float, float]]
-LINEAR = Goal(
-    1.2, "", at_least=False
-)  # the power of the size; tables that leave the caches of a processor add a little
+LINEAR = at_most(1.2, "")  # the power of the size; tables that leave the caches of a processor add a little
 POWER = "power of the size"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.judging import Took, alone, make_run
 from benchmarks.measuring import Figure
-from benchmarks.table import Bench, Equality, Goal, Measured, Row
+from benchmarks.table import Bench, Equality, Goal, Measured, Row, at_most
 
 
 def whole(bench: Bench) -> Measured:
@@ -130,7 +130,7 @@ ROWS = (
         "judge",
         "verdict and report, 500 configurations × 5 folds × 3 repeats, 200 images",
         "CPU seconds",
-        {"verdict": Goal(10, "s", at_least=False), "report": Goal(3, "s", at_least=False)},
+        {"verdict": at_most(10, "s"), "report": at_most(3, "s")},
         whole,
         minutes=8,
         quick_minutes=0.4,
@@ -139,7 +139,7 @@ ROWS = (
         "levels",
         "verdict, one factor of 200 levels",
         "CPU seconds",
-        {"verdict": Goal(5, "s", at_least=False)},
+        {"verdict": at_most(5, "s")},
         levels,
         minutes=4,
         quick_minutes=0.3,
@@ -148,7 +148,7 @@ ROWS = (
         "copies",
         "near-duplicates among 5,000 images of a fixed camera",
         "CPU seconds",
-        {"search": Goal(60, "s", at_least=False)},
+        {"search": at_most(60, "s")},
         copies,
         minutes=5,
         quick_minutes=0.2,
@@ -157,7 +157,7 @@ ROWS = (
         "pixels",
         "AUROC and average precision of 10⁸ pixels",
         "scikit-learn",
-        {"CPU time": Goal(30), "error of AUROC and of average precision": Goal(1e-4, "", at_least=False)},
+        {"CPU time": Goal(30), "error of AUROC and of average precision": at_most(1e-4, "")},
         pixels,
         minutes=7,
         quick_minutes=0.2,
@@ -167,9 +167,9 @@ ROWS = (
         "plan, look and status of a run of 10,000 items",
         "CPU seconds",
         {
-            "plan": Goal(5, "s", at_least=False),
-            "a look": Goal(0.05, "s", at_least=False),
-            "status": Goal(0.05, "s", at_least=False),
+            "plan": at_most(5, "s"),
+            "a look": at_most(0.05, "s"),
+            "status": at_most(0.05, "s"),
         },
         state,
         minutes=1,
@@ -180,8 +180,8 @@ ROWS = (
         "1,000 items that take no time, by 2 workers",
         "seconds",
         {
-            "by the clock, with their start": Goal(90, "s", at_least=False),
-            "CPU time of an item more": Goal(50, "ms", at_least=False),
+            "by the clock, with their start": at_most(90, "s"),
+            "CPU time of an item more": at_most(50, "ms"),
         },
         trivial_items,
         minutes=2,

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import Figure, Spent, foldwise, in_turns, ratio, spent
-from benchmarks.rows.frozen import gel_study
+from benchmarks.rows.frozen import gel_study, gels
 from benchmarks.rows.studies import pictures, ran
-from benchmarks.table import Bench, Equality, Goal, Measured, Row
+from benchmarks.table import Bench, Equality, Goal, Measured, Row, at_most
 
 CHECK = """
 import atexit, sys
@@ -32,7 +32,7 @@ main()
 
 def second_check(bench: Bench) -> Measured:
     """`foldwise check` of images that are decoded and models that were tried: what it takes, and what it says."""
-    images = pictures(bench, "gels", 40 if bench.quick else 92, 64 if bench.quick else 224)
+    images = gels(bench)
     study = gel_study(images, "none", quick=bench.quick)
     (bench.folder / "study.yaml").write_text(json.dumps(study), encoding="utf-8")
     first, *later = [spent([sys.executable, "-c", CHECK], cwd=bench.folder) for _ in range(2 + bench.rounds)]
@@ -62,7 +62,7 @@ def heads(bench: Bench) -> Measured:
     """Fits of heads on cached features, each beside a bare loop that trains and validates the same head."""
     from benchmarks.straight.heads import Heads
 
-    images = pictures(bench, "gels", 40 if bench.quick else 92, 64)
+    images = gels(bench, 64)
     study = gel_study(images, "none", quick=True)  # what the encoder is does not matter here
     study["train"]["epochs"] = 5 if bench.quick else 20
     study["validate"]["folds"] = 2 if bench.quick else 5
@@ -254,7 +254,7 @@ ROWS = (
         "step",
         "a step of training; below 1 foldwise is faster",
         "the bare step",
-        dict.fromkeys(STEPS.values(), Goal(1.05, "x", at_least=False)),
+        dict.fromkeys(STEPS.values(), at_most(1.05)),
         step,
         minutes=4,
         quick_minutes=0.5,
@@ -264,7 +264,7 @@ ROWS = (
         "heads",
         "a head fit on cached features; below 1 foldwise is faster",
         "the bare fit",
-        {"linear": Goal(1.3, "x", at_least=False), "mlp": Goal(1.3, "x", at_least=False)},
+        {"linear": at_most(1.3), "mlp": at_most(1.3)},
         heads,
         minutes=3,
         quick_minutes=0.5,
@@ -273,7 +273,7 @@ ROWS = (
         "check",
         "second `check` of decoded images",
         "CPU seconds",
-        {"CPU time": Goal(2, "s", at_least=False), "memory": Goal(300, "MB", at_least=False)},
+        {"CPU time": at_most(2, "s"), "memory": at_most(300, "MB")},
         second_check,
         minutes=3,
         quick_minutes=0.7,
@@ -282,7 +282,7 @@ ROWS = (
         "surfaces",
         "a point of loss surfaces of 6 losses; in times as long",
         "one loss",
-        {"CPU time": Goal(1.3, "x", at_least=False)},
+        {"CPU time": at_most(1.3)},
         surfaces,
         minutes=1,
         quick_minutes=0.3,
