@@ -326,13 +326,13 @@ def give(run, out, name):
         return [each.file for each in exported.exported], urllib.request.urlopen(address).status
 if __name__ == "__main__":
     run = foldwise.open(sys.argv[1])
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         asked = [pool.submit(give, run, name, name) for name in ("torchscript", "onnx")]
         print(sorted(future.result() for future in asked))
 """
 
 
-def test_a_run_goes_to_spawned_workers_which_export_it_and_serve_its_page(run, tmp_path):
+def test_a_run_goes_to_a_spawned_worker_which_exports_it_and_serves_its_page(run, tmp_path):
     pytest.importorskip("onnxscript")
     (tmp_path / "give.py").write_text(SPAWNED)
     command = [sys.executable, "give.py", str(run.folder.root)]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from foldwise.errors import ItemsFailed, RunError
-from foldwise.judging.verdict import read_verdict
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.worker import code_named, do_item
 from foldwise.runs.folder import RunFolder, read_json
@@ -107,6 +106,8 @@ def _look(folder: RunFolder, fit: str | None, options: Mapping[str, Any], *, dev
 
 def _landscape(folder: RunFolder, fit: str | None, options: Mapping[str, Any]) -> Item:
     """The look as an item, which need not be in the plan of the run."""
+    from foldwise.judging.verdict import read_verdict  # a worker needs nothing that judges
+
     plan, study = folder.load_plan(), folder.load_study()
     done, _ = folder.settled()
     fits = [item for item in plan.items if item.kind == "fit"]
