@@ -43,6 +43,11 @@ def count(number: int, noun: str, plural: str | None = None, *, separator: str =
     return f"{grouped} {noun if number == 1 else several}"
 
 
+def of_images(number: int, total: int) -> str:
+    """``3 of 10 images have``."""
+    return f"{number:,} of {count(total, 'image')} {'has' if number == 1 else 'have'}"
+
+
 def some(names: Iterable[str], limit: int = 5) -> str:
     """The first few names, and how many more there are."""
     listed = list(names)

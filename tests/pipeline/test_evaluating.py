@@ -4,16 +4,24 @@ import csv
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import given_splits as sets
 import numpy as np
 import pytest
+from PIL import Image
 
 import foldwise
+from foldwise.data.novelty import NONE, TrainingImages
 from foldwise.data.phantoms.catalogue import make
 from foldwise.errors import DataError, RunError, SpecError
 from foldwise.interface import cli
+from foldwise.learning.checkpoints.winner import why_unknown
+from foldwise.learning.predict import predict_images
+from foldwise.learning.prediction_files import OTHER_PIXELS
+from foldwise.pipeline import evaluating as module
 from foldwise.pipeline.evaluating import UNCHECKED, evaluate
+from foldwise.sealed import read_table
 
 TRAIN = {"threads": 1, "train": {"epochs": 1, "batch_size": 4}, "validate": {"folds": 2}}
 MODELS = {
@@ -119,3 +127,69 @@ def test_the_command_says_the_score_and_where_the_page_is(stated, tmp_path, monk
     assert ended.value.code == 0, said
     assert run.verdict.external.sentence in said
     assert "evaluation: run-on-hospital b/evaluation.html" in said
+
+
+def test_pixels_of_another_size_are_said_as_predict_says_it(stated, tmp_path, monkeypatch):
+    """Of some of the images; those of the study are 0.5 µm, as the model remembers."""
+    root, run = stated
+    theirs = shutil.copytree(root / "theirs", tmp_path / "theirs")
+    model = shutil.copytree(run.folder.winner, tmp_path / "winner")
+    record = json.loads((model / "model.json").read_text())
+    (model / "model.json").write_text(json.dumps(record | {"pixel_um": [0.5, 0.5]}))
+    monkeypatch.setattr(module, "model_of", lambda *_: model)
+    files = sorted(path for path in theirs.rglob("*.png") if "mask" not in path.parent.name)
+    for number, file in enumerate(files[:3]):
+        with Image.open(file) as image:
+            image.load()
+        image.save(file, dpi=(25400 / (0.5 if number == 2 else 0.25),) * 2)
+    given = run.evaluate(theirs, tmp_path / "out", device="cpu")
+    number = len(run.verdict.external.metrics) and run.verdict.external.num_images
+    assert given.notes[0].startswith(
+        f"2 of {number} images have pixels of another size than the training images"
+    )
+    rows = read_table(tmp_path / "out/images.csv")
+    warned = {row["image"] for row in rows if OTHER_PIXELS in row["warning"]}
+    assert {Path(name).stem for name in warned} == {file.stem for file in files[:2]}
+    assert OTHER_PIXELS in given.page.read_text()
+    images = tmp_path / "images"
+    images.mkdir()
+    for file in files[:3]:
+        shutil.copy(file, images)
+    said = []
+    predict_images(model, images, tmp_path / "predicted", device="cpu", warn=said.append)
+    assert [each for each in said if "pixels of" in each] == [
+        given.notes[0].replace(f"of {number} ", "of 3 ")
+    ]
+
+
+def test_each_step_of_an_evaluation_is_said(stated, tmp_path):
+    root, run = stated
+    seen = []
+
+    class Watching:
+        def say(self, what):
+            seen.append(what)
+
+        def show(self, done, total):
+            seen.append((done, total))
+
+    evaluate(run.folder.root, root / "theirs", tmp_path / "out", device="cpu", watch=Watching())
+    steps = [each for each in seen if isinstance(each, str)]
+    assert steps == [
+        "Reading the images",
+        "Scoring images",
+        "Comparing the images with those of the training",
+    ]
+    total = run.verdict.external.num_images
+    assert (0, total) in seen
+    assert (total - 1, total) in seen
+
+
+def test_where_nobody_knows_what_is_unlike_it_is_said_why():
+    few = TrainingImages(np.zeros((9, 4)), np.arange(9))
+    assert why_unknown(TrainingImages(np.zeros((10, 4)), np.arange(10))) == []
+    assert why_unknown(few) == [
+        "Whether an image is unlike the training images is not known, and unlike_training_p is empty: 9 groups of them "
+        "(or images, where none are grouped) are too few to say what is usual: at least 10."
+    ]
+    assert "foldwise report RUN" in why_unknown(NONE)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -47,7 +47,13 @@ class ExternalSet:
 
 
 def read_external(
-    data: DataSpec, dataset: Dataset, packed: Packed, *, base: Path, validation: Validation
+    data: DataSpec,
+    dataset: Dataset,
+    packed: Packed,
+    *,
+    base: Path,
+    validation: Validation,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ExternalSet | None:
     """The external set of a study; None where it has none.
 
@@ -56,6 +62,7 @@ def read_external(
         dataset, packed: the images of the study.
         base: the folder of the study file.
         validation: whether copies count, and a pattern that says which images are one group.
+        progress: called with how many images are decoded, and of how many.
 
     Raises:
         SpecError, DataError: it cannot be read, or is of other classes, channels, depth or size; or it shares images or
@@ -71,7 +78,7 @@ def read_external(
     spec = data.model_copy(update=blank | recognised | own)
     group = validation.group if validation.group.startswith("pattern:") else "auto"
     external = _read(spec, dataset, base, group, stated=own)
-    read = pack(external, spec)
+    read = pack(external, spec, progress=progress)
     groups = join_groups(external, find_copies(read))
     errors = _differences(dataset, packed, external, read, data)
     open_questions = (row for row in decoding_findings(external, read) if row.severity == "error")

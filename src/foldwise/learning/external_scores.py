@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,15 @@ TOGETHER, ALONE = "together.npz", "model-{}.npz"
 LEAST = 1e-12  # of a probability whose logarithm is taken; far below what a metric still tells apart
 
 
-def write_external_scores(winner: Path, packed: Packed, out: Path, *, device: str, threads: int) -> None:
+def write_external_scores(
+    winner: Path,
+    packed: Packed,
+    out: Path,
+    *,
+    device: str,
+    threads: int,
+    progress: Callable[[float, int], None] = lambda *_: None,
+) -> None:
     """Score every image of the set once by the winner's models.
 
     Args:
@@ -29,11 +38,12 @@ def write_external_scores(winner: Path, packed: Packed, out: Path, *, device: st
             the ``scores.npz`` of a fit, without its training and validation parts.
         device: for settings that say `auto`.
         threads: of the processor.
+        progress: called with how many images are scored, and of how many.
     """
     torch_device = pick_device("auto", device)
     loaded = load_winner(winner, torch_device)
     with steady(loaded.model.seed, threads, torch_device), folder_replaced(out) as scratch:
-        together, alone = _asked(loaded, packed, torch_device)
+        together, alone = _asked(loaded, packed, torch_device, progress)
         np.savez(scratch / TOGETHER, **together)  # type: ignore[arg-type]
         for number, arrays in enumerate(alone):
             np.savez(scratch / ALONE.format(number), **arrays)  # type: ignore[arg-type]
@@ -43,10 +53,12 @@ Arrays = dict[str, np.ndarray]
 
 
 @torch.inference_mode()
-def _asked(winner: Winner, packed: Packed, device: torch.device) -> tuple[Arrays, list[Arrays]]:
+def _asked(
+    winner: Winner, packed: Packed, device: torch.device, progress: Callable[[float, int], None]
+) -> tuple[Arrays, list[Arrays]]:
     """What all models say together, and what each says alone, by case."""
     model, members = winner.model, winner.members
-    cases, cases_of = np.arange(len(packed)), []
+    cases, cases_of = np.arange(len(packed)), list[np.ndarray]()
     # Each by its own statistics: those of a normalisation by training parts differ from fold to fold.
     batches = [
         pictures_of(packed, member.model.normalization, device).whole(
@@ -56,6 +68,7 @@ def _asked(winner: Winner, packed: Packed, device: torch.device) -> tuple[Arrays
     ]
     outputs: list[list[Arrays]] = [[] for _ in range(len(members) + 1)]
     for batch in zip(*batches, strict=True):
+        progress(sum(map(len, cases_of)), len(cases))
         total: torch.Tensor | None = None
         for number, (member, own) in enumerate(zip(members, batch, strict=True), 1):
             precision = precision_for(member.model.training.precision, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,14 @@ class Neighbours:
         cases: those that are compared, evenly drawn where there was no time for all.
     """
 
-    def __init__(self, runtime: TorchRuntime, packed: Packed, *, seconds: float = COMPARED_S) -> None:
+    def __init__(
+        self,
+        runtime: TorchRuntime,
+        packed: Packed,
+        *,
+        seconds: float = COMPARED_S,
+        progress: Callable[[float, int], None] = lambda *_: None,
+    ) -> None:
         self.runtime, self.packed, self.total = runtime, packed, len(packed)
         vectors: list[np.ndarray] = []
         until = time.monotonic() + seconds
@@ -47,6 +55,7 @@ class Neighbours:
         self.by_features = len({None if vector is None else vector.shape for vector in tried}) == 1
         self.by_features &= tried[0] is not None
         for case in order:
+            progress(len(vectors), self.total)
             vectors.append(self._vector(packed.image(case)))
             if time.monotonic() > until:
                 break

@@ -22,7 +22,7 @@ from foldwise.data.formats.windows import large_image
 from foldwise.data.overlays import overlay
 from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
-from foldwise.learning.checkpoints.winner import digest_of_networks, settings_digest
+from foldwise.learning.checkpoints.winner import digest_of_networks, settings_digest, why_unknown
 from foldwise.learning.large_images import large_among, write_large
 from foldwise.learning.model_inputs import as_fed, read_as_trained_on
 from foldwise.learning.prediction_files import (
@@ -115,7 +115,8 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind, doing)
         answered = job.done(chosen, problems, progress)
         write_table(loaded, answered, out, submission)
-    record = {"runtime": chosen.sentence(), "flips": flips, "images": len(answered)}
+    unknown = dict(zip(["unlike"], why_unknown(loaded.training_images), strict=False))
+    record = {"runtime": chosen.sentence(), **unknown, "flips": flips, "images": len(answered)}
     write_json(out / RECORD, _record(loaded, winner, kind, probabilities) | record)
     _tell(loaded, answered, problems, out, warn)
     return out

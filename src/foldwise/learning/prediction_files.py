@@ -25,7 +25,7 @@ from foldwise.learning.probability_files import FOLDER, ProbabilityKind
 from foldwise.learning.resuming import JOURNAL, Answered
 from foldwise.storage import written_whole
 from foldwise.study.training import Task
-from foldwise.text import composed, count, some
+from foldwise.text import composed, count, of_images, some
 
 if TYPE_CHECKING:
     from foldwise.learning.checkpoints.saved import Winner
@@ -234,9 +234,9 @@ def warnings_of(
     reasons = [UNPROVEN] if winner.caution else []
     if probabilities.ndim == 1 and (doubtful := _doubtful(winner, probabilities)):
         reasons.append(f"low certainty: {' or '.join(doubtful) if len(doubtful) > 1 else doubtful[0]}")
-    if pixel_um is not None and winner.pixel_um is not None and not is_same_size(pixel_um, winner.pixel_um):
-        reasons.append(OTHER_PIXELS)
-    return reasons + ([RESCALED] if _rescaled(winner, size_hw) else [])
+    return (
+        reasons + other_pixels(pixel_um, winner.pixel_um) + ([RESCALED] if _rescaled(winner, size_hw) else [])
+    )
 
 
 def _doubtful(winner: Winner, p_K: np.ndarray) -> list[str]:
@@ -255,6 +255,24 @@ def _doubtful(winner: Winner, p_K: np.ndarray) -> list[str]:
     return [classes[k] for k in np.flatnonzero(can_be & (odds_K < MAX_ODDS) & (odds_K > 1 / MAX_ODDS))]
 
 
+def other_pixels(size: PixelUm | None, training: PixelUm | None) -> list[str]:
+    """The warning of an image whose file states another pixel size than that of the training images; none where one is not known."""
+    differs = size is not None and training is not None and not is_same_size(size, training)
+    return [OTHER_PIXELS] if differs else []
+
+
+def other_pixels_sentence(warnings: Sequence[Sequence[str]], training: PixelUm | None) -> list[str]:
+    """What these warnings, of every image some, come to."""
+    number = sum(OTHER_PIXELS in words for words in warnings)
+    if not number or training is None:
+        return []
+    return [
+        f"{of_images(number, len(warnings))} pixels of another size than the training images, which have "
+        f"{in_um(training)}, so what they show is larger or smaller than in training, and the predictions may "
+        "be wrong: bring them to that pixel size first."
+    ]
+
+
 def _rescaled(winner: Winner, size_hw: tuple[int, ...]) -> bool:
     """Whether the image is brought to the size of the model from another size than any of the training images."""
     if not winner.model.resized or winner.sizes_px is None:
@@ -271,14 +289,9 @@ def summary(winner: Winner, warnings: Sequence[Sequence[str]]) -> list[str]:
     unsure = sum(any(word.startswith("low certainty") for word in words) for words in warnings)
     if unsure:
         sentences.append(
-            f"{_of_all(unsure, warnings)} a label that is less certain than {MAX_ODDS:g} to 1: see the column 'warning'."
+            f"{of_images(unsure, len(warnings))} a label that is less certain than {MAX_ODDS:g} to 1: see the column 'warning'."
         )
-    if winner.pixel_um is not None and (others := sum(OTHER_PIXELS in words for words in warnings)):
-        sentences.append(
-            f"{_of_all(others, warnings)} pixels of another size than the training images, which have "
-            f"{in_um(winner.pixel_um)}, so what they show is larger or smaller than in training, and the predictions may "
-            "be wrong: bring them to that pixel size first."
-        )
+    sentences += other_pixels_sentence(warnings, winner.pixel_um)
     rescaled = sum(RESCALED in words for words in warnings)
     if rescaled:
         assert winner.sizes_px is not None and winner.model.size_hw is not None  # noqa: PT018
@@ -286,16 +299,11 @@ def summary(winner: Winner, warnings: Sequence[Sequence[str]]) -> list[str]:
         sizes = f"{left} × {low}" if (low, left) == (high, right) else f"{left} × {low} to {right} × {high}"
         to = f"{winner.model.size_hw[1]} × {winner.model.size_hw[0]}"
         sentences.append(
-            f"{_of_all(rescaled, warnings)} another size than the training images ({sizes} pixels). "
+            f"{of_images(rescaled, len(warnings))} another size than the training images ({sizes} pixels). "
             f"All are resized to {to}, so what they show is larger or smaller than in training, and the predictions "
             "may be wrong: bring them to the size of the training images first, by cutting or by a matching zoom."
         )
     return sentences
-
-
-def _of_all(number: int, warnings: Sequence[Sequence[str]]) -> str:
-    """``3 of 10 images have``."""
-    return f"{number:,} of {count(len(warnings), 'image')} {'has' if number == 1 else 'have'}"
 
 
 def left_out(problems: list[DataError], num_images: int, out: Path) -> FoldwiseError:

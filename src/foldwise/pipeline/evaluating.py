@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from foldwise.csv_cells import TableWriter
+from foldwise.data.audit.pixel_sizes import file_of, pixel_sizes
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.external_set import ExternalSet, read_external
+from foldwise.data.formats.pixels import PixelUm
 from foldwise.data.layouts.files import require_folder
 from foldwise.data.novelty import UNLIKE_P, Novelty
 from foldwise.data.overlays import displayed, overlay
@@ -23,11 +25,13 @@ from foldwise.errors import FoldwiseError, RunError, SpecError, unknown
 from foldwise.judging.judge import judged_elsewhere
 from foldwise.judging.verdict import read_verdict
 from foldwise.judging.verdict_sections import ExternalSection
-from foldwise.learning.checkpoints.winner import training_images
+from foldwise.learning.checkpoints.winner import training_images, why_unknown
+from foldwise.learning.prediction_files import other_pixels, other_pixels_sentence
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.hand_over import ModelChoice, model_of, own_code_of
 from foldwise.pipeline.mending import files_of, packed_of
+from foldwise.pipeline.options import UNWATCHED, Watch
 from foldwise.pipeline.preparing import lay_out_external
 from foldwise.reporting.evaluation import EvaluatedImage, write_evaluation
 from foldwise.runs.folder import RunFolder, read_json
@@ -73,7 +77,7 @@ class Evaluation:
         return "\n".join((self.section.sentence, *self.notes))
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - each is a thing of its own
     run: Path,
     images: Path,
     out: Path | None = None,
@@ -82,6 +86,7 @@ def evaluate(
     labels: Mapping[str, Any] | None = None,
     device: str = "auto",
     trust_code: bool = False,
+    watch: Watch = UNWATCHED,
 ) -> Evaluation:
     """Score a finished run on a labelled folder that nothing was trained or chosen on.
 
@@ -92,6 +97,7 @@ def evaluate(
         configuration: by name or id; the winner by default.
         labels, device: keys of `data.external`, where the layout does not say everything; auto, cpu, cuda or mps.
         trust_code: whether own code that the run folder names may be run.
+        watch: is told what is being done.
 
     Raises:
         RunError, SpecError: the run has no winner yet, or the configuration no network; `out` holds something else.
@@ -102,40 +108,58 @@ def evaluate(
     model = _model_for(run, out, configuration)
     folder = RunFolder.open(run)
     record = read_json(model / "model.json")
-    external, notes = _read(folder, images, labels or {}, record["members"][0]["model"])
+    external, notes = _read(folder, images, labels or {}, record["members"][0]["model"], watch)
     fits = [str(member["fit"]) for member in record["members"]]
     with own_code_of(model, trust_code):
-        scores = _scored(folder, model, external, out, fits=fits, device=device)
+        scores = _scored(folder, model, external, out, fits=fits, device=device, watch=watch)
         chosen = _configuration_of(folder, fits[0])
         section = judged_elsewhere(folder, out, chosen)
         if section is None:
             raise RunError(f"{run} has no fits that are done", cure="foldwise run goes on with it.")
         several = str(record["members"][0]["model"]["task"]).startswith("multilabel")
         each = _each(scores, external, several=several)
-        novelties, unlike, sentences = _compared(model, external)
+        novelties, warnings, sentences = _compared(model, external, record.get("pixel_um"), watch)
         drawn = _drawn(model, external, each, device)
-        worst = [replace(image, warning="; ".join(unlike[image.name])) for image in drawn]
+        worst = [replace(image, warning="; ".join(warnings[image.name])) for image in drawn]
     notes += sentences
     measure = MEASURES.get(FAMILIES[external.dataset.task], MEASURE)
     write_evaluation(out / PAGE, section, read_verdict(folder.verdict), worst, measure=measure, notes=notes)
-    _write_table(out / IMAGES, external.dataset, each, novelties)
+    _write_table(out / IMAGES, external.dataset, each, novelties, warnings)
     write_json(out / RECORD, section.model_dump(mode="json") | {"notes": list(notes)})
     cases = external.dataset.cases
     scored = tuple((cases[index].name, float(each[index])) for index in np.argsort(each, kind="stable"))
     return Evaluation(section, out, scored, tuple(notes))
 
 
-def _compared(model: Path, external: ExternalSet) -> tuple[list[Novelty], dict[str, list[str]], list[str]]:
-    """How unlike the training images each image is, the warning of it by name, and what to say of all."""
-    like, images_of = training_images(model), external.packed.image
-    cases = external.dataset.cases
-    novelties = [like.novelty(images_of(index)) for index in range(len(cases))]
-    unlike = {case.name: own.warning for case, own in zip(cases, novelties, strict=True)}
-    return novelties, unlike, like.sentence(unlike)
+def _compared(
+    model: Path, external: ExternalSet, training: PixelUm | None, watch: Watch
+) -> tuple[list[Novelty], dict[str, list[str]], list[str]]:
+    """How unlike the training images each image is, its warnings by name, and what to say of all.
+
+    Args:
+        training: the pixel size of the training images, where it is known.
+    """
+    like, cases = training_images(model), external.dataset.cases
+    watch.say("Comparing the images with those of the training")
+    sizes = {} if training is None else pixel_sizes(external.dataset, len(cases))
+    novelties, warnings = [], {}
+    for index, case in enumerate(cases):
+        watch.show(index, len(cases))
+        novelties.append(like.novelty(external.packed.image(index)))
+        warnings[case.name] = other_pixels(sizes.get(file_of(case)), training) + novelties[-1].warning
+    sentences = other_pixels_sentence(list(warnings.values()), training)
+    return novelties, warnings, [*sentences, *like.sentence(warnings), *why_unknown(like)]
 
 
 def _scored(
-    folder: RunFolder, model: Path, external: ExternalSet, out: Path, *, fits: list[str], device: str
+    folder: RunFolder,
+    model: Path,
+    external: ExternalSet,
+    out: Path,
+    *,
+    fits: list[str],
+    device: str,
+    watch: Watch,
 ) -> Path:
     """The folder of the scores of these networks on the images; scored where they were not before."""
     lay_out_external(external, out)
@@ -145,7 +169,9 @@ def _scored(
         from foldwise.learning.external_scores import write_external_scores
 
         threads = folder.load_study().threads
-        write_external_scores(model, external.packed, scores, device=device, threads=threads)
+        watch.say("Scoring images")
+        how: dict[str, Any] = {"device": device, "threads": threads, "progress": watch.show}
+        write_external_scores(model, external.packed, scores, **how)
     return scores
 
 
@@ -167,7 +193,7 @@ def _configuration_of(folder: RunFolder, fit: str) -> str:
 
 
 def _read(
-    folder: RunFolder, images: Path, labels: Mapping[str, Any], saved: Mapping[str, Any]
+    folder: RunFolder, images: Path, labels: Mapping[str, Any], saved: Mapping[str, Any], watch: Watch
 ) -> tuple[ExternalSet, list[str]]:
     """The labelled images, checked against those of the study as far as these are here; and what was not checked."""
     study, notes = folder.load_study(), []
@@ -188,8 +214,10 @@ def _read(
         validation = validation.model_copy(update={"near_duplicates": "ignore"})
         notes.append(UNCHECKED)
     data = data.model_copy(update={"external": stated})
+    how: dict[str, Any] = {"base": Path.cwd(), "validation": validation, "progress": watch.show}
+    watch.say("Reading the images")
     try:
-        external = read_external(data, dataset, packed, base=Path.cwd(), validation=validation)
+        external = read_external(data, dataset, packed, **how)
     except FoldwiseError as error:
         if error.where and error.where.startswith("data."):  # nobody wrote a study of them
             error.where = str(images)
@@ -276,11 +304,17 @@ def _drawn(model: Path, external: ExternalSet, each: np.ndarray, device: str) ->
     return drawn
 
 
-def _write_table(path: Path, dataset: Dataset, each: np.ndarray, novelties: Sequence[Novelty]) -> None:
+def _write_table(
+    path: Path,
+    dataset: Dataset,
+    each: np.ndarray,
+    novelties: Sequence[Novelty],
+    warnings: Mapping[str, Sequence[str]],
+) -> None:
     """A row per image, the worst first."""
     with written_whole(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         table = TableWriter(file)
         table.row(["image", "score", UNLIKE_P, "warning"])
         for index in np.argsort(each, kind="stable").tolist():
-            own = novelties[index]
-            table.row([dataset.cases[index].name, f"{each[index]:.6f}", own.cell, *(own.warning or [""])])
+            name, own = dataset.cases[index].name, novelties[index]
+            table.row([name, f"{each[index]:.6f}", own.cell, "; ".join(warnings[name])])

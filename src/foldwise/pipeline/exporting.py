@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from foldwise.metrics.table import Metric, find_metric
 from foldwise.pipeline.hand_over import ModelChoice, chosen, model_of, own_code_of
 from foldwise.pipeline.mending import packed_of
 from foldwise.pipeline.model_card import CardFacts, card_facts, model_card, side_um
+from foldwise.pipeline.options import UNWATCHED, Watch
 from foldwise.runs.folder import RunFolder
 from foldwise.sealed import seal
 from foldwise.storage import NEW_FOLDER, folder_replaced, refuse_file
@@ -100,7 +101,7 @@ def export(
     options: ExportOptions = ExportOptions(),
     *,
     trust_code: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    watch: Watch = UNWATCHED,
 ) -> Export:
     """Write a model of a run, or one that was handed over, into `out`, whole or not at all.
 
@@ -108,7 +109,7 @@ def export(
         out: a folder that is not there yet, is empty, or holds an earlier export, which is replaced. ``<run>-export``
             where None, with the names of the configuration and the fold that are stated.
         trust_code: whether own code that the folder names may be run.
-        say: is given what is being done.
+        watch: is told what is being done.
 
     Raises:
         SpecError: a format does not exist, lacks an author or a licence, or `out` holds something else.
@@ -121,7 +122,7 @@ def export(
     out = out or _beside(run, options.choice)
     _refuse_to_replace(out)
     with own_code_of(winner, trust_code):
-        return _export(winner, folder, out, options, say)
+        return _export(winner, folder, out, options, watch)
 
 
 def _beside(run: Path, choice: ModelChoice) -> Path:
@@ -139,7 +140,7 @@ def _refuse_to_replace(out: Path) -> None:
 
 
 def _export(
-    winner: Path, folder: RunFolder | None, out: Path, options: ExportOptions, say: Callable[[str], None]
+    winner: Path, folder: RunFolder | None, out: Path, options: ExportOptions, watch: Watch
 ) -> Export:
     import torch
 
@@ -156,13 +157,12 @@ def _export(
     facts = card_facts(winner, folder, loaded, weights, pixel_um=options.pixel_um, **stated)
     if facts.verdict is not None:
         facts = replace(facts, title=facts.title + _of_choice(facts.verdict, options.choice))
-    say("images for the proof")
+    watch.say("Reading the images of the proof")
     images = _proof_images(loaded, folder, options)
     handover = _handover(loaded, TorchRuntime(loaded, cpu), images, facts, options)
     formats, left_out = _chosen(options.formats, handover)
     with folder_replaced(out) as scratch:
-        say(f"{', '.join(formats)}: written and compared")
-        exported = write_formats(handover, formats, scratch)
+        exported = write_formats(handover, formats, scratch, watch.say)
         _refuse_refused(exported, options.formats, formats)
         (scratch / CARD).write_text(model_card(facts, exported), encoding="utf-8")
         record = {"about": facts.about, "networks": digest_of_networks(winner), "weights": asdict(weights)}

@@ -47,6 +47,16 @@ class Observer(Protocol):
         """The verdict and the report are written."""
 
 
+class Watch(Protocol):
+    """Who watches what takes a few steps, one after the other."""
+
+    def say(self, what: str) -> None:
+        """What is being done from now on."""
+
+    def show(self, done: float, total: int) -> None:
+        """How much of it is done."""
+
+
 def _nothing(*_: Any, **__: Any) -> None:
     """Nothing."""
 
@@ -57,6 +67,15 @@ class Silent:
     fetching = fetched = decoding = trying = checked = done_already = mending = working = stopping = (
         judged
     ) = _nothing
+
+
+class Unwatched:
+    """A watch that says nothing."""
+
+    say = show = _nothing
+
+
+UNWATCHED: Watch = Unwatched()
 
 
 @dataclass(frozen=True)

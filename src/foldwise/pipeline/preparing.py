@@ -143,7 +143,9 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     packed = pack(dataset, study.data, progress=progress)
     audited = audit(dataset, packed, study.validate_, study.data)
     refuse(audited)
-    external = read_external(study.data, dataset, packed, base=file.base, validation=division)
+    external = read_external(
+        study.data, dataset, packed, base=file.base, validation=division, progress=progress
+    )
     if external is not None:
         dataset = replace(dataset, statements=(*dataset.statements, external.statement))
     splits = make_splits(dataset, packed, groups=audited.groups, validation=study.validate_, seed=study.seed)

@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from foldwise.learning.export.handover import weights_licence
 from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.hand_over import own_code_of, winner_of
 from foldwise.pipeline.model_card import card_facts, model_card
+from foldwise.pipeline.options import UNWATCHED, Watch
 from foldwise.reporting.live import Handler, listening
 from foldwise.runs.folder import RunFolder
 
@@ -46,7 +47,7 @@ def trying(
     device: str = "auto",
     port: int = 0,
     trust_code: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[str]:
     """The page of a winner, for as long as the context lasts; its address, part of which nobody can guess.
 
@@ -54,7 +55,7 @@ def trying(
         run: a run folder, or the folder of a model that was handed over.
         port: 0 takes a free one.
         trust_code: whether own code that the folder names may be run.
-        say: is given what is being done.
+        watch: is told what is being done.
 
     Raises:
         RunError: there is no winner, it needs own code that nobody trusts, or the port is taken.
@@ -63,13 +64,13 @@ def trying(
     refuse_device(device)
     winner = winner_of(run)
     with own_code_of(winner, trust_code):
-        tried = _made(winner, None if winner == run else RunFolder.open(run), device, say)
+        tried = _made(winner, None if winner == run else RunFolder.open(run), device, watch)
     token = secrets.token_urlsafe(16)
     with listening(_handler(tried, token), port) as address:
         yield f"{address}{token}/"
 
 
-def _made(winner: Path, folder: RunFolder | None, device: str, say: Callable[[str], None]) -> Tried:
+def _made(winner: Path, folder: RunFolder | None, device: str, watch: Watch) -> Tried:
     from foldwise.learning.checkpoints.saved import load_winner
     from foldwise.learning.export.page_html import page
     from foldwise.learning.nearest import Neighbours
@@ -85,8 +86,8 @@ def _made(winner: Path, folder: RunFolder | None, device: str, say: Callable[[st
     runtime, packed = TorchRuntime(loaded, picked), decoded_images(folder) if folder else None
     neighbours = None
     if packed is not None:
-        say("training images are looked at, to find the nearest ones")
-        neighbours = Neighbours(runtime, packed)
+        watch.say("Looking at the training images, to find the nearest ones")
+        neighbours = Neighbours(runtime, packed, progress=watch.show)
     parts: dict[str, Any] = {
         "facts": {"maxBytes": MAX_BYTES},
         "data": {},

@@ -20,17 +20,17 @@ from foldwise.text import some
 MAX_FILES = 500  # whose headers are read, evenly from the first to the last
 
 
-def pixel_sizes(dataset: Dataset) -> dict[str, PixelUm]:
-    """File -> height and width of a pixel in µm, of the files of images that state them."""
-    files = list(dict.fromkeys(map(_file_of, dataset.cases)))
-    chosen = np.unique(np.linspace(0, len(files) - 1, min(MAX_FILES, len(files))).round().astype(int))
+def pixel_sizes(dataset: Dataset, most: int = MAX_FILES) -> dict[str, PixelUm]:
+    """File -> height and width of a pixel in µm, of the files of images, at most so many, that state them."""
+    files = list(dict.fromkeys(map(file_of, dataset.cases)))
+    chosen = np.unique(np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int))
     names = [files[index] for index in chosen]
     with ThreadPoolExecutor(num_decoders()) as pool:
         sizes = list(pool.map(lambda name: pixel_um(dataset.root / name), names))
     return {name: size for name, size in zip(names, sizes, strict=True) if size is not None}
 
 
-def _file_of(case: Case) -> str:
+def file_of(case: Case) -> str:
     """The file of an image, a slice, or of its first channel."""
     return split_slice(channel_files(case.image)[0])[0]
 
@@ -80,7 +80,7 @@ def _giving_away(dataset: Dataset, sizes: dict[str, PixelUm]) -> list[Finding]:
     if len(kinds) < 2 or not is_single_label(dataset):
         return []
     number = {name: k for k, names in enumerate(kinds) for name in names}
-    files = [(_file_of(case), case.labels[0]) for case in dataset.cases]
+    files = [(file_of(case), case.labels[0]) for case in dataset.cases]
     bins_N, class_N = np.array([(number[file], label) for file, label in files if file in number]).T
     if len(np.unique(class_N)) < 2 or not told_apart(bins_N, class_N):
         return []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from foldwise.errors import SpecError
+from foldwise.interface.observer import Doing
 from foldwise.interface.study_options import Configuration
 from foldwise.interface.terminal import SIGNS, Device, RunPath, TrustCode, console, say_message
 
@@ -46,9 +47,9 @@ def evaluate(
                 f"{text!r} is no KEY=VALUE", where="--set", cure="For example: --set masks=labels"
             )
         labels[key] = parse_value(value, where=f"--set {text}")
-    evaluated = evaluating.evaluate(
-        run, folder, out, configuration=configuration, labels=labels, device=device, trust_code=trust_code
-    )
+    how: dict[str, Any] = {"configuration": configuration, "labels": labels, "device": device}
+    with Doing() as watch:
+        evaluated = evaluating.evaluate(run, folder, out, trust_code=trust_code, watch=watch, **how)
     console().print(evaluated.section.sentence, markup=False, highlight=False)
     for note in evaluated.notes:
         say_message(console(), SIGNS["warning"], note, code="", cure=None)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from foldwise.interface.observer import Doing
 from foldwise.interface.study_options import Configuration, Fold, Model
 from foldwise.interface.terminal import SIGNS, TrustCode, console, say_message
 
@@ -65,7 +66,8 @@ def export(  # noqa: PLR0913 - each is an option
     options = exporting.ExportOptions(
         names, choice, images, tuple(author), licence, pixel_size, ort_web, examples
     )
-    exported = exporting.export(run, out, options, trust_code=trust_code)
+    with Doing() as watch:
+        exported = exporting.export(run, out, options, trust_code=trust_code, watch=watch)
     for warning in (*exported.refused, *exported.warnings):
         say_message(console(), SIGNS["warning"], warning, code="", cure=None)
     for sentence in exported.sentences():

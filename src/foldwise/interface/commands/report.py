@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import webbrowser
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foldwise.errors import SpecError
-from foldwise.interface.observer import say_answer
+from foldwise.interface.observer import Doing, say_answer
 from foldwise.interface.study_options import Configuration, Fold, Model
 from foldwise.interface.terminal import SIGNS, Device, PredictingBar, RunPath, TrustCode, console, say_message
 from foldwise.text import count
@@ -173,6 +174,8 @@ def predict(  # noqa: PLR0913 - each is an option
     print(f"predictions: {out}")
     print(f"model:       {record['model'] or 'its score is not recorded'}")
     print(f"runtime:     {record['runtime']}")
+    if "unlike" in record:
+        print(f"unlike:      {record['unlike']}")
     if probabilities is not None:
         print(f"probabilities: {_size_of(out, probabilities)}")
     if submission is not None:
@@ -201,13 +204,16 @@ def app(
     from foldwise.pipeline.trying import trying
 
     def say(text: str) -> None:
-        console().print(f"{text[:1].upper()}{text[1:]}.", markup=False, highlight=False)
+        console().print(f"{text}.", markup=False, highlight=False)
 
-    with trying(run, device=device, port=port, trust_code=trust_code, say=say) as address:
+    with ExitStack() as served:
+        with Doing() as watch:
+            how: dict[str, Any] = {"device": device, "port": port, "trust_code": trust_code}
+            address = served.enter_context(trying(run, watch=watch, **how))
         say(f"The model of {run} is at {address} on this computer only; Ctrl-C ends it")
         if open_:
             webbrowser.open(address)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            say("\nthe page is no longer served")
+            say("\nThe page is no longer served")

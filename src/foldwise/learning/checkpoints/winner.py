@@ -20,7 +20,7 @@ import numpy as np
 
 from foldwise.data.cache.packed import Packed, open_packed
 from foldwise.data.folds.splits import read_splits
-from foldwise.data.novelty import MAX_IMAGES, NONE, VERSION, TrainingImages, numbers_of
+from foldwise.data.novelty import MAX_IMAGES, MIN_GROUPS, NONE, UNLIKE_P, VERSION, TrainingImages, numbers_of
 from foldwise.errors import FoldwiseError, RunError, need
 from foldwise.foreign import checked_id
 from foldwise.sealed import CURES, damaged, read_json, read_record, read_table, seal, verified
@@ -28,6 +28,7 @@ from foldwise.sealed_arrays import read_arrays
 from foldwise.storage import folder_replaced
 from foldwise.study.imports import find, own_file
 from foldwise.study.own_code import CODE, content_of
+from foldwise.text import count
 
 if TYPE_CHECKING:  # only a type here
     from foldwise.runs.folder import RunFolder
@@ -294,3 +295,13 @@ def _write_settings(writer: Any, levels: Mapping[str, Any], metric: str, estimat
     for summary in hparams(plain, {f"estimate/{metric}": estimate}):
         writer.file_writer.add_summary(summary)
     writer.add_scalar(f"estimate/{metric}", estimate, 0)
+
+
+def why_unknown(images: TrainingImages) -> list[str]:
+    """Why nobody knows whether an image is unlike the training images of a model; nothing where it is known."""
+    if images.num_groups >= MIN_GROUPS:
+        return []
+    why = f"{count(images.num_groups, 'group')} of them (or images, where none are grouped) are too few to say what is usual: at least {MIN_GROUPS}"
+    if not images.num_groups:
+        why = "their numbers are not with the model; foldwise report RUN lays the winner out anew, with them"
+    return [f"Whether an image is unlike the training images is not known, and {UNLIKE_P} is empty: {why}."]

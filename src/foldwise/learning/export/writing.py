@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,12 @@ class Exported:
         }
 
 
-def write_formats(handover: Handover, formats: Sequence[str], folder: Path) -> list[Exported]:
+def write_formats(
+    handover: Handover, formats: Sequence[str], folder: Path, say: Callable[[str], None] = lambda _: None
+) -> list[Exported]:
     """Write formats, and those that they are made of, into `folder`; what became of each, in the order of the table.
 
-    A file that cannot be written, or that does not give what foldwise gives, is removed again.
+    A file that cannot be written, or that does not give what foldwise gives, is removed again. `say` is told which is made.
     """
     wanted = set(formats).union(*(EXPORTERS[name].made_of for name in formats))
     made: list[Exported] = []
@@ -69,6 +71,7 @@ def write_formats(handover: Handover, formats: Sequence[str], folder: Path) -> l
             refusal = f"it is made of {' and '.join(lacking)}, which could not be written"
             made.append(Exported(name, row.file, row.title, refusal=refusal))
         else:
+            say(f"Writing {row.file} and comparing it with foldwise")
             made.append(_written(name, row, handover, folder))
     return made
 
