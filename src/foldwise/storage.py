@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # numpy is imported where arrays are written: the command lin
     import numpy as np
 
 MAX_WRITERS = 100  # of one folder within one moment
-NEW_FOLDER = "Name a folder that is not there yet."
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.EROFS}
 NOT_ALLOWED = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR}
@@ -42,12 +41,6 @@ NETWORK = re.compile(
 CACHE_CURE = (
     "Make room, or set FOLDWISE_CACHE to a folder with room that may be written; what was finished is kept."
 )
-
-
-def refuse_file(out: Path) -> None:
-    """Refuse a folder to write into, as an option named it, that is a file."""
-    if out.is_file():
-        raise SpecError(f"{out} is a file", where="--out", cure=NEW_FOLDER)
 
 
 @contextmanager

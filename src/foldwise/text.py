@@ -24,6 +24,16 @@ def duration(seconds: float) -> str:
     return _two_units(hours // 24, "d", hours % 24, "h")
 
 
+def takes(seconds: float, *, at_most: bool = False) -> str:
+    """How long something will take, as well as that is known: ``about 3 min``, ``at most 3 min``, ``less than a minute``.
+
+    Starting a worker takes seconds that no estimate has, so that a part of a minute means little.
+    """
+    return (
+        f"{'at most' if at_most else 'about'} {duration(seconds)}" if seconds >= 60 else "less than a minute"
+    )
+
+
 def _two_units(large: int, unit: str, small: int, smaller: str) -> str:
     parts = (f"{number} {name}" for number, name in ((large, unit), (small, smaller)) if number)
     return " ".join(parts)

@@ -157,6 +157,9 @@ def test_a_study_may_be_a_dict_and_stands_in_the_run_folder_as_a_file(run):
         ),
         ({"train": {"epochs": np.int64(0)}}, "train.epochs must be at least 1, got 0"),
         ({"compare": {"model": []}}, "compare.model has no levels"),
+        ({"train": "x"}, "train must have keys, got 'x'\n  → Give a dict of its keys."),
+        ({"train": None}, "train must have keys, got nothing\n  → Give a dict of its keys, or leave it out."),
+        ({"variants": {"quick": 3}}, "2 problems:\n1. variants.quick: variant quick must have keys, got 3"),
         ({"seed": object()}, "seed is of the type object, which cannot stand in a study file"),
         ({"compare": {"loss": ["dice", {1}]}}, "compare.loss[1] is of the type set, which cannot"),
         ({"data": {(1, 2): 3}}, "data has the key [1, 2], which cannot"),
@@ -166,7 +169,7 @@ def test_a_dict_with_a_mistake_is_refused_by_its_key_and_by_no_line(change, mess
     with pytest.raises(foldwise.SpecError) as refused:
         foldwise.check(STUDY | change)
     assert str(refused.value).startswith(message)
-    assert not re.search(r"the study:\d|\d \| ", str(refused.value))
+    assert not re.search(r"the study:\d|\d \| |below it|indented", str(refused.value))
 
 
 def test_a_dict_may_hold_what_numpy_has_and_not_itself():

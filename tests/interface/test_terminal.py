@@ -83,7 +83,7 @@ def test_the_estimate_is_divided_by_the_workers_that_will_run():
     assert text.startswith("about 6 min with 2 workers on this machine (12 min of one core); 350 MB")
     assert "2 workers on machines like this one (" in said(720, 350, 2, plan_of(6), elsewhere=True)
     assert "with 1 worker on" in said(720, 350, 8, plan_of(1))
-    assert said(3, 8, 2, plan_of(6)).startswith("less than a minute or so with 2 workers")
+    assert said(3, 8, 2, plan_of(6)).startswith("less than a minute with 2 workers")
 
 
 def finish(folder, number, status="done"):

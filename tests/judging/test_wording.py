@@ -27,7 +27,7 @@ def test_what_is_not_perfect_does_not_read_as_1(estimate, said):
 
 def test_small_differences_keep_two_digits():
     shown = [show(value) for value in (0.5, 0.1, 0.0999, 0.043, 0.027, 0.0031, 0.00001, 0.0, -0.021)]
-    assert shown == ["0.50", "0.10", "0.10", "0.043", "0.027", "0.0031", "0.00001", "0.00", "-0.021"]
+    assert shown == ["0.50", "0.10", "0.10", "0.043", "0.027", "0.0031", "0.00001", "0.00", "−0.021"]
 
 
 def test_rough_counts():
@@ -107,7 +107,7 @@ def test_no_end_that_is_not_0_reads_as_0(low):
         (1e-5, 8e-6, 1.3e-5, "0.000010 (95 % interval 0.000008 to 0.000013)"),
         (4.2e-7, 4.1e-7, 4.4e-7, "0.00000042 (95 % interval 0.00000041 to 0.00000044)"),
         (0.0004, 0.0003, 0.0005, "0.0004 (95 % interval 0.0003 to 0.0005)"),
-        (0.0, -0.1, 0.1, "0.00 (95 % interval -0.10 to 0.10)"),
+        (0.0, -0.1, 0.1, "0.00 (95 % interval −0.10 to 0.10)"),
     ],
 )
 def test_a_tiny_error_is_not_written_as_0(estimate, low, high, said):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from foldwise.interface.terminal import SIGNS, console, hang, plain_table, say_message
-from foldwise.text import broken, count, duration
+from foldwise.text import broken, count, duration, takes
 
 if TYPE_CHECKING:
     from foldwise.data.cases import Finding
@@ -131,12 +131,11 @@ def _estimate(costs: Costs, workers: int, plan: Plan) -> str:
     core_s, memory_mb = costs.seconds(plan), costs.memory_mb()
     # Of a search no more than it has in flight.
     workers = min(workers, len(plan.items))
-    # Starting a worker takes seconds that no estimate has, so that less than a minute means little.
-    takes = f"about {duration(core_s / workers)}" if core_s / workers >= 60 else "less than a minute or so"
+    spared = plan.race is not None  # by how much nobody knows beforehand
     cores = f"{duration(core_s)} of one core" if core_s >= 1 else "less than 1 s of one core"
     memory = f"{memory_mb:,.0f} MB a worker beside the program itself"
     where = "machines like this one" if costs.elsewhere else "this machine"
-    return f"{takes} with {count(workers, 'worker')} on {where} ({cores}); {memory}"
+    return f"{takes(core_s / workers, at_most=spared)} with {count(workers, 'worker')} on {where} ({cores}); {memory}"
 
 
 def _fits(plan: Plan) -> str:

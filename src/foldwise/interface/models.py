@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,7 +207,9 @@ def export(  # noqa: PLR0913 - each is an option of the command
         ort_web=_path(ort_web),
         examples=examples,
     )
-    return exporting.export(Path(run), _path(out), options, trust_code=_trusts(run, trust_code))
+    given = exporting.export(Path(run), _path(out), options, trust_code=_trusts(run, trust_code))
+    left_out = {name: as_called(why, "export") for name, why in given.left_out.items()}
+    return replace(given, left_out=left_out)
 
 
 class App:

@@ -226,8 +226,8 @@ def _behind(other: ConfigurationResult, sign: int, confidence: str) -> str:
 
 
 def fixed(value: float, digits: int) -> str:
-    """A number with so many digits after the point; 0.275 and 0.27499999999999997 are written alike."""
-    return f"{round(value, 9) + 0.0:.{digits}f}"  # and -0.0 is 0
+    """A number with so many digits after the point and a true minus; 0.275 and 0.27499999999999997 are written alike."""
+    return f"{round(value, 9) + 0.0:.{digits}f}".replace("-", "−")  # and -0.0 is 0
 
 
 def show(value: float) -> str:

@@ -24,8 +24,9 @@ from foldwise.pipeline.mending import packed_of
 from foldwise.pipeline.model_card import CardFacts, card_facts, model_card, side_um
 from foldwise.pipeline.options import UNWATCHED, Watch
 from foldwise.runs.folder import RunFolder
+from foldwise.runs.share import NEW_FOLDER, refuse_file
 from foldwise.sealed import seal
-from foldwise.storage import NEW_FOLDER, folder_replaced, refuse_file
+from foldwise.storage import folder_replaced
 
 if TYPE_CHECKING:
     from foldwise.learning.checkpoints.saved import Winner
@@ -238,7 +239,7 @@ def _chosen(stated: Sequence[str], handover: Handover) -> tuple[list[str], dict[
         except (SpecError, MissingExtra) as error:
             if stated:
                 raise
-            left_out[name] = f"{error.what}: {error.cure}"
+            left_out[name] = f"{error.what}. {error.cure}"
         else:
             formats.append(name)
     if not formats:

@@ -26,8 +26,9 @@ from foldwise.learning.checkpoints.winner import (
 )
 from foldwise.pipeline.devices import refuse_device
 from foldwise.runs.folder import RunFolder, read_json
+from foldwise.runs.share import refuse_file
 from foldwise.sealed import read_table
-from foldwise.storage import as_json, refuse_file
+from foldwise.storage import as_json
 from foldwise.study.own_code import own_names, refuse_untrusted, trusting, unchanged_files
 from foldwise.text import in_shell, some
 

@@ -13,6 +13,7 @@ from typing import Any
 from foldwise.data.audit.audit import Audit, audit, audit_record, statistics, write_cases
 from foldwise.data.cache.packed import Packed
 from foldwise.data.cache.packing import pack, remove_pack
+from foldwise.data.cache.unused import forget_unused
 from foldwise.data.cases import Dataset
 from foldwise.data.external_set import ExternalSet, read_external
 from foldwise.data.folds.splits import Split, make_splits, split_digest, units_tested, write_splits
@@ -30,8 +31,9 @@ from foldwise.runs.planning import make_plan
 from foldwise.runs.racing import plan_race
 from foldwise.runs.searching.samplers import check_sampler
 from foldwise.runs.searching.search import plan_searches
+from foldwise.runs.share import refuse_file
 from foldwise.sealed import Damaged, seal
-from foldwise.storage import refuse_file, write_table
+from foldwise.storage import write_table
 from foldwise.study.configurations import Configuration, configurations, in_groups, samples_of
 from foldwise.study.own_code import OwnCode, own_code, own_names, trusting
 from foldwise.study.reading import StudyFile, findable
@@ -141,6 +143,7 @@ def _prepared(file: StudyFile, progress: Progress | None) -> Prepared:
     dataset = read_dataset(study.data, base=file.base, group=division.group, split=division.split)
     compared = in_groups(compared, task=dataset.task, classes=dataset.classes)
     packed = pack(dataset, study.data, progress=progress)
+    forget_unused()
     audited = audit(dataset, packed, study.validate_, study.data)
     refuse(audited)
     external = read_external(

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from foldwise.data.cache.unused import used
 from foldwise.data.folds.splits import split_digest
 from foldwise.errors import RunError
 from foldwise.learning.training.costs import Estimate
@@ -64,7 +65,7 @@ class EarlierTrials:
     def read(self, training: Training) -> Trial | None:
         """The trial of a configuration; None where it was not tried, or has to be tried again."""
         try:
-            stored = json.loads(self._file(training).read_bytes())
+            stored = json.loads(used(self._file(training)).read_bytes())
             estimate = Estimate(**stored["estimate"])
             if all(isinstance(number, int | float) for number in astuple(estimate)):
                 return Trial(estimate, tuple(map(str, stored["notes"])))

@@ -29,8 +29,7 @@ def cell(shown: str, value: Any = None, note: str = "", ends: tuple[Any, Any] = 
 
 def score_cell(scored: WithInterval) -> Cell:
     """An estimate above its interval."""
-    ends = scored.low, scored.high
-    return cell(estimate(scored), scored.estimate, ends_of(scored).replace("-", MINUS), ends)
+    return cell(estimate(scored), scored.estimate, ends_of(scored), (scored.low, scored.high))
 
 
 def number(value: Any) -> float | None:
@@ -43,13 +42,13 @@ def number(value: Any) -> float | None:
 def score(value: Any, digits: int = 3) -> str:
     """0.858."""
     finite = number(value)
-    return NOTHING if finite is None else fixed(finite, digits).replace("-", MINUS)
+    return NOTHING if finite is None else fixed(finite, digits)
 
 
 def shown(value: Any) -> str:
     """A score that has no interval, rounded as the sentences of the verdict round it: 0.86, 0.021."""
     finite = number(value)
-    return NOTHING if finite is None else show(finite).replace("-", MINUS)
+    return NOTHING if finite is None else show(finite)
 
 
 def estimate(scored: WithInterval) -> str:

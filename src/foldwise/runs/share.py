@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from foldwise.errors import SpecError
 from foldwise.runs.leases import LEASE_S
 from foldwise.storage import sync
 from foldwise.text import duration
@@ -22,6 +23,7 @@ from foldwise.text import duration
 NUM_TRIES = 100
 VISIBLE_S = 90.0  # network folders may hide a change for a minute
 PADDING = "x" * 20_000
+NEW_FOLDER = "Name a folder that is not there yet."
 
 
 @dataclass(frozen=True)
@@ -202,3 +204,9 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def refuse_file(out: Path) -> None:
+    """Refuse a folder to write into, as an option named it, that is a file."""
+    if out.is_file():
+        raise SpecError(f"{out} is a file", where="--out", cure=NEW_FOLDER)

@@ -21,6 +21,14 @@ Part = TypeVar("Part", bound=BaseModel)
 ALIKE = 0.7  # of values; less would answer gpu with cpu
 
 
+# What is done to a dict in place of what its cure says of a file.
+IN_A_DICT = {
+    "Write its keys below it, indented, or remove the line.": "Give a dict of its keys, or leave it out.",
+    "Write its keys below it, indented.": "Give a dict of its keys.",
+    "Write its keys below it": "Give a dict of its keys",
+}
+
+
 @dataclass(frozen=True)
 class Invalid:
     """One thing that is wrong with a study.
@@ -44,6 +52,13 @@ def dotted(keys: Iterable[str | int]) -> str:
     for key in keys:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
     return text
+
+
+def in_a_dict(cure: str | None) -> str | None:
+    """A cure as it is for who has given a study as a dict, which has no lines."""
+    for of_file, of_dict in IN_A_DICT.items():
+        cure = cure and cure.replace(of_file, of_dict)
+    return cure
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

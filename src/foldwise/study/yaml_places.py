@@ -16,7 +16,7 @@ from ruamel.yaml.reader import ReaderError
 
 from foldwise.errors import SpecError
 from foldwise.study.ranges import shown
-from foldwise.study.validation_errors import Invalid, Keys, dotted
+from foldwise.study.validation_errors import Invalid, Keys, dotted, in_a_dict
 from foldwise.text import in_shell
 
 Position = tuple[int, int]  # line and column, from 0
@@ -83,7 +83,7 @@ class YamlSource:
         if self.by_keys:
             path = dotted(error.keys)
             where = None if error.what.startswith(f"{path} ") else path or self.name
-            return SpecError(error.what, where=where, cure=error.cure)
+            return SpecError(error.what, where=where, cure=in_a_dict(error.cure))
         return self.error_at(*self.order(error), error.what, error.cure)
 
     def outside(self, keys: Keys) -> str | None:

@@ -145,7 +145,7 @@ def test_what_costs_less_and_may_be_as_good_is_said_once_for_all_costs():
     ]
     assert sentences(rows) == (
         "B trains 4.0 times faster and has 1.2 times fewer parameters than A, and may be as good "
-        "(accuracy 0.88 against 0.90; the difference is between -0.050 and 0.010).",
+        "(accuracy 0.88 against 0.90; the difference is between −0.050 and 0.010).",
     )
     alike = [rows[0], rows[1].model_copy(update={"equivalent": True})]
     assert "and is as good, as far as it matters" in sentences(alike)[0]

@@ -11,6 +11,7 @@ import numpy as np
 
 from foldwise.data.cache.measures import Measure as Measure
 from foldwise.data.cache.measures import measures_saved
+from foldwise.data.cache.unused import used
 from foldwise.errors import RunError, SpecError
 from foldwise.foreign import checked_id
 from foldwise.resources import usable
@@ -26,7 +27,7 @@ SUMS = "sums.npy"  # (2, n) CRC-32 of every image and of every mask, 0 where the
 
 def open_packed(digest: str) -> Packed:
     """The packed data set of a digest; RunError where the cache does not hold it whole."""
-    return Packed(packed_folder(digest))
+    return Packed(used(packed_folder(digest)))
 
 
 def packed_folder(digest: str) -> Path:

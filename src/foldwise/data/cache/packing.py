@@ -25,6 +25,7 @@ from foldwise.data.cache.packed import (
     open_packed,
     packed_folder,
 )
+from foldwise.data.cache.unused import used
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.formats.formats import open_stack
 from foldwise.data.formats.reading import channel_files, num_decoders, split_slice
@@ -58,6 +59,10 @@ def pack(dataset: Dataset, data: DataSpec, *, progress: Callable[[int, int], Non
         SpecError: images of different sizes are to be classified, and no size is stated.
         RunError: the cache cannot be written, or has no room.
     """
+    drawn = {(dataset.root / case.mask).parent.resolve().parent for case in dataset.cases if case.mask}
+    for entry in {dataset.root.resolve(), *drawn}:  # phantoms, and masks of labels that are no pictures
+        if entry.parent.parent == cache_root().resolve():
+            used(entry)
     files = file_digests(dataset)
     digest = pack_digest(dataset, data, files)
     if not _is_whole(packed_folder(digest)):

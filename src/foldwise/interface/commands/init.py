@@ -15,7 +15,7 @@ from rich.text import Text
 from foldwise.interface.observer import Terminal, fail_if_items_failed
 from foldwise.interface.study_options import Out, Set
 from foldwise.interface.terminal import SIGNS, console, hang, say_message
-from foldwise.text import count, duration, in_shell
+from foldwise.text import count, in_shell, takes
 
 if TYPE_CHECKING:
     from foldwise.pipeline.drafting import Draft, Question
@@ -138,10 +138,10 @@ def _say(drafted: Draft) -> None:
     folds = "on the test part" if given_part else f"in {count(study.validate_.folds, 'fold')}"
     if study.validate_.repeats > 1:
         folds += f", {study.validate_.repeats} times"
+    spared = prepared.plan.race is not None
     out.print()
     hang(out, Text("Compares: "), Text(f"{names}; {folds}"))
-    takes = f"about {duration(drafted.seconds)}" if drafted.seconds >= 60 else "less than a minute or so"
-    hang(out, Text("Takes:    "), Text(f"{takes} on this machine"))
+    hang(out, Text("Takes:    "), Text(f"{takes(drafted.seconds, at_most=spared)} on this machine"))
     hang(out, Text("Written:  "), Text(str(drafted.path)))
     hang(out, Text("Next:     "), Text(f"foldwise run {in_shell(drafted.path)}"))
 

@@ -248,7 +248,7 @@ def _interval(pair: LevelContrast, confidence: str) -> str:
 
 
 def _signed(value: float) -> str:
-    return show(value).replace("-", "−")
+    return show(value)
 
 
 def _ratios(levels: Sequence[LevelMean]) -> Iterator[str]:

@@ -58,12 +58,15 @@ class Report:
     unexpected: tuple[str, ...]
 
     def __str__(self) -> str:
-        text = f"weights from {self.source}: {len(self.matched)} tensors matched ({self.mapping})"
-        if self.adapted:
-            text += f", adapted: {', '.join(self.adapted)}"
+        parts = [f"weights from {self.source}: all of the encoder is taken from there"]
+        positions = [name for name in self.adapted if "pos" in name]
+        if len(positions) < len(self.adapted):
+            parts.append("its first layer is fitted to the channels of these images")
+        if positions:
+            parts.append("its position embeddings are fitted to the size of these images")
         if self.unexpected:
-            text += f", left out: {', '.join(self.unexpected)}"
-        return text
+            parts.append("what follows the encoder there is left out, and made anew for these classes")
+        return "; ".join(parts)
 
 
 def load_encoder(encoder: nn.Module, weights: str, *, name: str, donor: Donor | None) -> Report:
