@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from judged import judge
+from numpy_bins import bins_of
 
 from foldwise.data.cache.packing import pack
 from foldwise.data.folds.splits import Split, write_splits
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.learning.training.fit_files import loss_curve
-from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
+from foldwise.metrics.pixel_bins import NUM_BINS
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan

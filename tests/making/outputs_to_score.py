@@ -1,12 +1,13 @@
 """Outputs to score: drawn classifiers, and masks with all that is counted of them."""
 
 import numpy as np
+from numpy_bins import bins_of
 from sklearn.metrics import confusion_matrix
 
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.influence import Units
 from foldwise.metrics.outputs import Outputs
-from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
+from foldwise.metrics.pixel_bins import NUM_BINS
 
 n = 120
 

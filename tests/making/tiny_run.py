@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy_bins import bins_of
 
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.folds.splits import Split, write_splits
-from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
+from foldwise.metrics.pixel_bins import NUM_BINS
 from foldwise.runs.folder import RunFolder, write_json
 from foldwise.runs.items import Item
 from foldwise.runs.plan import Plan

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from numpy_bins import bins_of
 from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from foldwise.metrics.pixel_bins import HALF, LEAST, NUM_BINS, bin_edges, bins_of
+from foldwise.metrics.pixel_bins import HALF, LEAST, NUM_BINS, bin_edges
 from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 
 PIXELS = 1 << 20

@@ -42,42 +42,14 @@ app = typer.Typer(
 
 # Signs of our messages in ASCII, for terminals that have no others.
 PLAIN = {
-    "→": "->",
-    "–": "-",
-    "−": "-",
-    "×": "x",
-    "·": "-",
-    "●": "*",
-    "✗": "x",
-    "±": "+-",
-    "≤": "<=",
-    "≥": ">=",
-    "…": "...",
-}
+    "→": "->", "–": "-", "−": "-", "×": "x", "·": "-", "●": "*", "✗": "x", "±": "+-", "≤": "<=", "≥": ">=", "…": "...",
+}  # fmt: skip
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
 COMMANDS = (
-    init,
-    check,
-    plan,
-    run,
-    fit,
-    status,
-    stop,
-    report,
-    work,
-    predict,
-    evaluate,
-    export,
-    try_page,
-    try_page,
-    judge,
-    claims,
-    look,
-    measure,
-    doctor,
-    demo,
-)
+    init, check, plan, run, fit, status, stop, report, work, predict, evaluate, export, try_page, judge, claims, look, measure,
+    doctor, demo,
+)  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(data_app, name="data")

@@ -32,24 +32,8 @@ def _edge_steps() -> Ints:
 _EDGES = _edge_steps()
 FIRST_STEP = int(_EDGES[0]) - 1  # what is below `LEAST` counts as this one
 _STEPS = np.arange(FIRST_STEP, np.float32(0.5).view(np.int32) >> SHIFT)
-# Of every step up to one half: how many bins it lies away from there.
+# Of every step up to one half: how many bins it lies away from there. A bin has its lower end below it, its upper one above.
 DISTANCES = (HALF - 1 - np.searchsorted(_EDGES, _STEPS, side="right")).astype(np.uint8)
-
-
-def bins_of(p: Floats, rest: Floats | None = None) -> Ints:
-    """The bin of each probability, from 0 to `NUM_BINS` - 1. A bin has its lower end below one half, its upper one above.
-
-    Args:
-        p: of any shape and precision.
-        rest: 1 - p, where it is known better than from p: a float32 above 1 - 6e-8 is 1, while those of the other classes
-            still differ.
-    """
-    p = np.asarray(p)
-    lower = p < 0.5
-    small = np.where(lower, p, 1 - p if rest is None else rest).astype(np.float32, copy=False)
-    steps = small.view(np.int32) >> SHIFT
-    distance = DISTANCES.take(steps - FIRST_STEP, mode="clip")
-    return np.where(lower, HALF - 1 - distance, HALF + distance).astype(np.int64)
 
 
 def bin_edges(number: int = NUM_BINS) -> Floats:

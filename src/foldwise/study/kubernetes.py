@@ -28,9 +28,9 @@ NVIDIA = "nvidia.com/gpu"
 # Folders of an image without which nothing runs in it; what is mounted there hides them.
 OF_IMAGES = {
     "/",
-    *(
-        f"/{name}"
-        for name in [
+    *map(
+        "/{}".format,
+        [
             "bin",
             "boot",
             "dev",
@@ -45,7 +45,7 @@ OF_IMAGES = {
             "tmp",
             "usr",
             "var",
-        ]
+        ],
     ),
 }
 # Fields of a pod that foldwise writes itself, each with the key of the profile that says the same, if there is one.

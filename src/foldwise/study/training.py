@@ -123,21 +123,11 @@ class Augment(Node):
 AUGMENTS = {
     "none": Augment(),
     "flips": Augment(flip=True, turn=True),
-    "standard": Augment(
-        flip=True, turn=True, rotate_deg=15, scale=0.1, shift=0.05, brightness=0.1, contrast=0.1
-    ),
+    "standard": Augment(flip=True, turn=True, rotate_deg=15, scale=0.1, shift=0.05, brightness=0.1, contrast=0.1),
     "strong": Augment(
-        flip=True,
-        turn=True,
-        rotate_deg=180,
-        scale=0.25,
-        shift=0.1,
-        brightness=0.2,
-        contrast=0.25,
-        noise=0.05,
-        blur_px=1.0,
+        flip=True, turn=True, rotate_deg=180, scale=0.25, shift=0.1, brightness=0.2, contrast=0.25, noise=0.05, blur_px=1.0,
     ),
-}
+}  # fmt: skip
 
 
 def _named_augment(value: Any) -> Any:

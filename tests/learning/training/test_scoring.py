@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from numpy_bins import bins_of
 from sklearn import metrics
 from torch import nn
 
@@ -13,7 +14,7 @@ from foldwise.learning.training.scoring import ForwardPass, Scores, decided, eva
 from foldwise.learning.training.train import outputs_of, selector
 from foldwise.metrics.boundary import of_image
 from foldwise.metrics.outputs import FAMILIES
-from foldwise.metrics.pixel_bins import NUM_BINS, bin_edges, bins_of
+from foldwise.metrics.pixel_bins import NUM_BINS, bin_edges
 from foldwise.metrics.table import METRICS, metrics_of
 from foldwise.study.ranges import IGNORE
 

@@ -96,44 +96,23 @@ _ALPHA = "{alpha: keep} if it is a channel like the others, {alpha: drop} if it 
 
 STEPS: dict[str, StepKind] = {
     "turned": StepKind(
-        ("was turned or mirrored", "were turned or mirrored"),
-        "as the orientation tag of the file asks",
-        "orientation",
-        _ORIENTATION,
-        do=_turned,
+        ("was turned or mirrored", "were turned or mirrored"), "as the orientation tag of the file asks",
+        "orientation", _ORIENTATION, do=_turned,
     ),
     "inverted": StepKind(
-        ("was inverted", "were inverted"),
-        "since the file says that white is 0",
-        "white_is_zero",
-        _WHITE,
-        do=_inverted,
+        ("was inverted", "were inverted"), "since the file says that white is 0", "white_is_zero", _WHITE, do=_inverted,
     ),
     "palette": StepKind(
-        ("was coloured", "were coloured"),
-        "by the palette in the file",
-        "palette",
-        _PALETTE,
-        do=_coloured,
+        ("was coloured", "were coloured"), "by the palette in the file", "palette", _PALETTE, do=_coloured,
         ignore=lambda pixels: replace(pixels, palette=None, mode="L" if pixels.mode == "P" else pixels.mode),
         doubt=lambda detail: "the palette is a lookup table of grey values" if detail == LUT else None,
     ),
     "alpha": StepKind(
-        ("lost its alpha channel", "lost their alpha channel"),
-        "on the way to the networks",
-        "alpha",
-        _ALPHA,
-        ignore=_alpha_kept,
-        doubt=lambda detail: "the plane that is dropped varies" if detail == VARIES else None,
+        ("lost its alpha channel", "lost their alpha channel"), "on the way to the networks", "alpha", _ALPHA,
+        ignore=_alpha_kept, doubt=lambda detail: "the plane that is dropped varies" if detail == VARIES else None,
     ),
-    "grey": StepKind(
-        ("was made grey", "were made grey"),
-        "as data.channels: gray asks, though the colour varies",
-    ),
-    "rounded": StepKind(
-        ("was rounded to 32-bit floats", "were rounded to 32-bit floats"),
-        "from 64-bit ones",
-    ),
+    "grey": StepKind(("was made grey", "were made grey"), "as data.channels: gray asks, though the colour varies"),
+    "rounded": StepKind(("was rounded to 32-bit floats", "were rounded to 32-bit floats"), "from 64-bit ones"),
     "pages": StepKind(
         ("was read as a picture of several channels", "were read as pictures of several channels"),
         "by the lengths of their axes, as no names tell",
@@ -141,10 +120,9 @@ STEPS: dict[str, StepKind] = {
         " data.layout: arrays.",
     ),
     "first": StepKind(
-        ("is the first picture", "are the first pictures"),
-        "of a file that holds several; the others are not read",
+        ("is the first picture", "are the first pictures"), "of a file that holds several; the others are not read",
     ),
-}
+}  # fmt: skip
 
 
 def carried_out(stored: Pixels, decoding: Decoding, *, where: str) -> Pixels:

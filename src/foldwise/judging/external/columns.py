@@ -60,21 +60,10 @@ _SURE = (
 SURE = frozenset((*_SURE.split(), "pvalue", "ci"))
 # An animal or a subset may be called so: they sum up where they stand beside such a row, or have the value of one.
 PERHAPS: dict[str, Statistic] = {
-    "max": np.max,
-    "maximum": np.max,
-    "min": np.min,
-    "minimum": np.min,
-    "sum": np.sum,
-    "total": np.sum,
-    "count": len,
-    "n": len,
-    "all": np.mean,
-    "global": np.mean,
-    "range": np.ptp,
-    "25%": lambda values: float(np.percentile(values, 25)),
-    "50%": np.median,
-    "75%": lambda values: float(np.percentile(values, 75)),
-}
+    "max": np.max, "maximum": np.max, "min": np.min, "minimum": np.min, "sum": np.sum, "total": np.sum,
+    "count": len, "n": len, "all": np.mean, "global": np.mean, "range": np.ptp, "50%": np.median,
+    "25%": lambda values: float(np.percentile(values, 25)), "75%": lambda values: float(np.percentile(values, 75)),
+}  # fmt: skip
 _AROUND = (
     "of the over all cases case images image rows row score scores value n fold folds standard dev grand"
 )

@@ -31,75 +31,54 @@ from foldwise.metrics.table import Metric
 DIGITS = 9  # differences are rounded to these: equal ones may differ in their last digits
 ADJUSTED = ("corrected_t", "paired_t", "wilcoxon", "mcnemar")
 
-
 TESTS = {
     "corrected_t": TestDescription(
         title="Corrected t test",
-        formula=(
-            "on the differences of the J scores of all folds and repeats: t = mean / √(variance · (1/J + 1/(K − 1))), J − 1 "
-            "degrees of freedom, K folds"
-        ),
+        formula="on the differences of the J scores of all folds and repeats: t = mean / √(variance · (1/J + 1/(K − 1))), J − 1 "
+        "degrees of freedom, K folds",
         source="Nadeau and Bengio 2003",
-        misleads=(
-            "It corrects the luck with images as if training sets shared that too, and so overlooks most differences; folds "
-            "of a few images make it coarse."
-        ),
+        misleads="It corrects the luck with images as if training sets shared that too, and so overlooks most differences; folds "
+        "of a few images make it coarse.",
     ),
     "paired_t": TestDescription(
         title="Paired t test",
-        formula=(
-            "on the differences of every image (or group), each the mean over repeats: t = mean / √(variance / n), n − 1 "
-            "degrees of freedom"
-        ),
+        formula="on the differences of every image (or group), each the mean over repeats: t = mean / √(variance / n), n − 1 "
+        "degrees of freedom",
         source="Student 1908",
-        misleads=(
-            "It knows nothing of the luck with runs: of many images, it calls two trainings of one and the same "
-            "configuration different most of the time."
-        ),
+        misleads="It knows nothing of the luck with runs: of many images, it calls two trainings of one and the same "
+        "configuration different most of the time.",
     ),
     "wilcoxon": TestDescription(
         title="Wilcoxon signed-rank test",
         formula="on the same differences: the ranks of their sizes, summed by sign; differences of 0 are left out",
         source="Wilcoxon 1945",
-        misleads=(
-            "As the paired t test it knows nothing of the luck with runs; and it asks whether most images gain, which can be "
-            "so where the mean falls."
-        ),
+        misleads="As the paired t test it knows nothing of the luck with runs; and it asks whether most images gain, which can be "
+        "so where the mean falls.",
     ),
     "mcnemar": TestDescription(
         title="McNemar's exact test",
         formula="on the images that only one of the two has right, in the first repeat: binomial with 1/2",
         source="McNemar 1947",
-        misleads=(
-            "It holds for the weights that were trained, not for the configurations; and 5 such images or fewer can never "
-            "reach 0.05."
-        ),
+        misleads="It holds for the weights that were trained, not for the configurations; and 5 such images or fewer can never "
+        "reach 0.05.",
     ),
     "correlated_t": TestDescription(
         title="Bayesian correlated t test",
-        formula=(
-            "the corrected t test turned round: with a flat prior the true difference has its t distribution; the shares of "
-            "it below, within and above the margin"
-        ),
+        formula="the corrected t test turned round: with a flat prior the true difference has its t distribution; the shares of "
+        "it below, within and above the margin",
         source="Corani and Benavoli 2015",
-        misleads=(
-            "It has the faults of the corrected t test, and its probabilities do not know that the winner is the luckiest of "
-            "many."
-        ),
+        misleads="It has the faults of the corrected t test, and its probabilities do not know that the winner is the luckiest of "
+        "many.",
     ),
     "friedman": TestDescription(
         title="Friedman test",
-        formula=(
-            "on the ranks of all configurations on every image (or group), as χ² with ties counted, and as F of Iman and "
-            "Davenport; Nemenyi's critical difference of mean ranks is q √(C (C + 1) / (6 n)) of C configurations"
-        ),
+        formula="on the ranks of all configurations on every image (or group), as χ² with ties counted, and as F of Iman and "
+        "Davenport; Nemenyi's critical difference of mean ranks is q √(C (C + 1) / (6 n)) of C configurations",
         source="Friedman 1937; Iman and Davenport 1980; Demšar 2006",
-        misleads=(
-            "It was made for many data sets: on the images of one, it knows nothing of the luck with runs, and a rank does "
-            "not say by how much."
-        ),
+        misleads="It was made for many data sets: on the images of one, it knows nothing of the luck with runs, and a rank does "
+        "not say by how much.",
     ),
-}
+}  # fmt: skip
 
 
 def textbook_section(judgement: Judgement) -> TextbookSection | None:

@@ -228,7 +228,11 @@ def _histogram(p_NKHW: Tensor, true_NHW: Tensor, counts_NHW: Tensor) -> Tensor:
 
 
 def bins_of(p: Tensor, rest: Tensor) -> Tensor:
-    """As `metrics.pixel_bins.bins_of`, to the pixel, on any device; both float32."""
+    """The bin of each probability, from 0 to `NUM_BINS` - 1, the same on any device.
+
+    Args:
+        p, rest: float32, and 1 - p, which is known better than from p: above 1 - 6e-8, p is 1 while those of other classes differ.
+    """
     distances = torch.from_numpy(pixel_bins.DISTANCES).to(p.device)
     lower = p < 0.5
     steps = (torch.where(lower, p, rest).view(torch.int32) >> pixel_bins.SHIFT) - pixel_bins.FIRST_STEP

@@ -11,18 +11,15 @@ from __future__ import annotations
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foldwise.reporting.drawing.surfaces import LEVELS, RAMP
+from foldwise.reporting.sections.training.looks import Look
 from foldwise.reporting.wording import NOTHING, Cell, cell, count, difference, fit_name, number, plain
-
-if TYPE_CHECKING:  # only types here
-    from foldwise.reporting.sections.training.looks import Arrays, Look
 
 Floats = NDArray[np.float64]
 LEAST_UNIT = 1e-6  # of the trivial predictor's value: below it, the solution is no better than that predictor
@@ -39,19 +36,8 @@ ABSENT = 65535  # a point that is no finite number
 STEPS = ABSENT - 1
 
 
-@dataclass(frozen=True)
-class Surfaces:
+class Surfaces(Look):
     """The surfaces of one look: E epochs, L criteria, G x G points of a plane, P points of a line, D directions."""
-
-    name: str
-    configuration: str
-    result: Mapping[str, Any]
-    arrays: Arrays
-
-    @property
-    def epochs(self) -> list[int]:
-        """That were looked at, rising; 0 is before training."""
-        return [int(epoch) for epoch in self.arrays["epochs"]]
 
     @property
     def titles(self) -> list[str]:
@@ -61,7 +47,7 @@ class Surfaces:
     @property
     def chosen(self) -> int:
         """The place of the chosen epoch among those looked at."""
-        return self.epochs.index(int(self.result["chosen_epoch"]))
+        return self.epochs.index(self.chosen_epoch)
 
     @cached_property
     def zero_L(self) -> Floats:
