@@ -20,7 +20,7 @@ from foldwise.sealed import decoding, stated, verified
 if TYPE_CHECKING:  # imported where arrays are read: the command line starts without it
     import numpy as np
 
-SMALL = 1 << 24  # bytes: files up to this are read whole, and once
+SMALL = 1 << 18  # bytes: files up to this are read whole, and once; of larger ones a digest is kept instead
 LOCAL_HEADER = 30  # bytes before the name of a member, by which its length and that of another field end
 
 

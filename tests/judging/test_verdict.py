@@ -15,6 +15,7 @@ from foldwise.judging import judge as judging
 from foldwise.judging.scores.rows import read_rows
 from foldwise.judging.sections.warnings import edge
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN
+from foldwise.metrics import ratios
 
 DIFFERENT, ALIKE = (0.3, 2.5), (1.0, 1.01, 1.02)
 
@@ -516,3 +517,15 @@ def test_linear_algebra_takes_one_thread_whatever_the_machine_has(tmp_path, monk
         assert threads() == before
     assert seen == [{1}, {1}]
     assert 2 in before
+
+
+def test_the_pixels_of_an_image_are_ranked_once(tmp_path, monkeypatch):
+    ranked = {"histogram_ap": [], "histogram_auroc": []}
+    for name, seen in ranked.items():
+        own = getattr(ratios, name)
+        monkeypatch.setattr(
+            ratios, name, lambda histogram, own=own, seen=seen: (seen.append(histogram), own(histogram))[1]
+        )
+    judged(tmp_path, task="binary_segmentation", repeats=2)
+    for seen in ranked.values():
+        assert len(seen) == len({id(histogram) for histogram in seen}) > 1

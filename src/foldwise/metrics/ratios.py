@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from foldwise.metrics.outputs import CLIP, Bools, Counts, Floats, Outputs, counts
+from foldwise.metrics.outputs import CLIP, Bools, Counts, Floats, Ints, Outputs, counts
 from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 
 
@@ -155,14 +155,21 @@ def surface_dice(outputs: Outputs) -> Floats:
 
 def pixel_auroc(outputs: Outputs) -> Floats:
     """(..., n, K) AUROC over the pixels of each image, from their histogram."""
-    assert outputs.histogram is not None
-    return histogram_auroc(outputs.histogram)
+    return _of_histogram(histogram_auroc, outputs)
 
 
 def pixel_ap(outputs: Outputs) -> Floats:
     """(..., n, K) average precision over the pixels of each image, from their histogram."""
+    return _of_histogram(histogram_ap, outputs)
+
+
+def _of_histogram(ranking: Callable[[Ints], Floats], outputs: Outputs) -> Floats:
+    """Computed once: averages and the table of classes both have it, and it takes most of judging a segmentation."""
     assert outputs.histogram is not None
-    return histogram_ap(outputs.histogram)
+    if ranking not in outputs.ranked:
+        outputs.ranked[ranking] = ranking(outputs.histogram)
+    made: Floats = outputs.ranked[ranking]
+    return made
 
 
 def pixel_accuracy_pooled(outputs: Outputs) -> Ratio:
