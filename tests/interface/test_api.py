@@ -235,6 +235,7 @@ def test_progress_answer_and_warnings_are_printed(run, capsys):
     out = capsys.readouterr().out
     assert run.verdict.answer.sentence in out
     assert run.verdict.warnings[0].message[:40] in out
+    assert f'Predict: foldwise.predict("{run.folder.root}", NEW_IMAGES, out="predictions")' in out
 
 
 def test_failed_fits_are_warned_of_and_listed(tmp_path, monkeypatch):
@@ -296,6 +297,8 @@ def test_scores_from_elsewhere_are_judged_as_frames_and_as_files(tmp_path):
     assert list(of_frame.leaderboard["configuration"]) == ["a", "b"]
     assert of_frame.verdict.answer.sentence == str(of_frame)
     assert of_frame.figure("leaderboard").svg.startswith("<svg")
+    unclear = foldwise.judge(table.rename(columns={"dice": "value"}), score="value", case="image")
+    assert "if not: higher_is_better=False" in " ".join(unclear.verdict.recognised)
     with pytest.raises(foldwise.SpecError, match="Did you mean 'metric'"):
         foldwise.judge(table, metrik="dice")
 

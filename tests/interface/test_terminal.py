@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +85,8 @@ def test_the_estimate_is_divided_by_the_workers_that_will_run():
     assert "2 workers on machines like this one (" in said(720, 350, 2, plan_of(6), elsewhere=True)
     assert "with 1 worker on" in said(720, 350, 8, plan_of(1))
     assert said(3, 8, 2, plan_of(6)).startswith("less than a minute with 2 workers")
+    race = replace(plan_of(6), race=SimpleNamespace(later=()))  # by how much it shortens a run nobody knows
+    assert said(720, 350, 2, race).startswith("at most 6 min with 2 workers")
 
 
 def finish(folder, number, status="done"):

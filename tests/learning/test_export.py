@@ -338,4 +338,4 @@ def test_a_format_that_does_not_exist_is_refused():
     assert str(error.value).endswith("→ Add --author.")
     formats, left_out = _chosen([], handover)
     assert formats == ["onnx", "script", "torchscript"]
-    assert left_out == {"bioimageio": "a bioimageio file names its authors and its licence: Add --author."}
+    assert left_out == {"bioimageio": "a bioimageio file names its authors and its licence. Add --author."}

@@ -128,6 +128,13 @@ def test_no_title_runs_under_the_buttons(chromium, runs, width):
     assert page.evaluate(COVERED) == 0
 
 
+def test_headings_of_cards_stand_in_the_cards_alone(chromium, runs):
+    page = opened(chromium, runs["segmentation6"].report, viewport={"width": 390, "height": 800})
+    shown = """() => [...document.querySelectorAll('#cost .stacked')].map((one) => [
+      getComputedStyle(one.querySelector('thead')).display, getComputedStyle(one.querySelector('[data-label]'), '::before').display])"""
+    assert page.evaluate(shown) == [["none", "block"]] * 2
+
+
 def test_a_word_as_long_as_a_path_makes_no_text_wider_than_a_phone(chromium, runs):
     page = opened(chromium, runs["segmentation6"].report, viewport={"width": 390, "height": 800})
     for section in ("methods", "results", "warnings", "search", "cost"):

@@ -129,7 +129,7 @@ def test_an_id_changes_with_what_can_change_the_result():
     [
         ({"blur_px": [2, 1]}, "needs blur_px from weak to strong, each once, got [2.0, 1.0]"),
         ({"noise": [0.1, 0.1]}, "needs noise from weak to strong, each once"),
-        ({"noise": []}, "must have at least 1 parts"),
+        ({"noise": []}, "must have at least 1 part"),
         ({"blur_px": [-1]}, "must be at least 0"),
         ({"blurs": [1]}, "no key is called 'blurs' in robustness"),
     ],

@@ -17,11 +17,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldwise.errors import unknown
-from foldwise.interface.calls import PathLike, StudyLike, plain_study, public
+from foldwise.interface.calls import PathLike, StudyLike, as_called, plain_study, public
 from foldwise.interface.results import Judged, Run
 from foldwise.runs.folder import RunFolder
 from foldwise.storage import write_table
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from foldwise.interface.observer import Terminal
     from foldwise.judging.claim_check.check import Checked
+    from foldwise.judging.verdict import Verdict
     from foldwise.pipeline.drafting import Draft
     from foldwise.pipeline.preparing import Prepared
 
@@ -133,12 +135,12 @@ def run(  # noqa: PLR0913 - each is an option of a run
     file = open_study(plain_study(study), overrides, variants, profile=(launcher, tuple(profile)))
     to = None if out is None else Path(out)
     options = RunOptions(to, workers, device, launcher, retry=retry, fetch=fetch)
-    with nullcontext(Silent()) if quiet else _goes_on(Terminal()) as observer:
+    with nullcontext(Silent()) if quiet else _goes_on(Terminal(partial(as_called, name="run"))) as observer:
         folder, _ = pipeline.run(file, options, observer)
     done = Run(folder, trust_code=bool(own_names_of(file)))
     if failures := done.failures:
         what = f"{count(len(failures), 'item')} failed, and all others are judged; run.failures lists them."
-        warnings.warn(f"{what} The first says: {failures[0].message}", stacklevel=3)
+        warnings.warn(as_called(f"{what} The first says: {failures[0].message}", "run"), stacklevel=3)
     return done
 
 
@@ -201,7 +203,19 @@ def judge(*scores: PathLike | pd.DataFrame, **options: Any) -> Judged:
             else:
                 files.append(Path(folder) / f"scores-{number}.csv")
                 write_table(files[-1], _rows(table))
-        return Judged(judged_files(files, ScoreOptions(**stated))[0])
+        return Judged(_as_called(judged_files(files, ScoreOptions(**stated))[0]))
+
+
+def _as_called(verdict: Verdict) -> Verdict:
+    """A verdict whose statements and cures name what a call of `judge` takes."""
+    spelled = partial(as_called, name="judge")
+    cures = [
+        row.model_copy(update={"cure": row.cure and spelled(row.cure), "message": spelled(row.message)})
+        for row in verdict.warnings
+    ]
+    return verdict.model_copy(
+        update={"recognised": tuple(map(spelled, verdict.recognised)), "warnings": tuple(cures)}
+    )
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

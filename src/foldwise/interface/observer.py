@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -40,7 +40,8 @@ D = TypeVar("D", Fetching, DecodingBar, Trying, RunProgress)
 class Terminal:
     """An observer of a run who prints what happens: one display at a time, and none is left at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, spelled: Callable[[str], str] = str) -> None:
+        self.spelled = spelled  # commands, as whoever watches writes them
         self.display: Fetching | DecodingBar | Trying | RunProgress | None = None
         self.waits: frozenset[str] = frozenset()  # items that no worker of this run can do
 
@@ -114,7 +115,7 @@ class Terminal:
     def judged(self, folder: RunFolder, verdict: Verdict) -> None:
         """Print the answer."""
         self._close()
-        say_answer(folder, verdict)
+        say_answer(folder, verdict, self.spelled)
 
 
 class Doing:
@@ -235,8 +236,8 @@ def done_again_lines(folder: RunFolder, plan: Plan) -> Iterator[str]:
         yield f"  again    {count(number, 'item')} that {were} done before: {reason}"
 
 
-def say_answer(folder: RunFolder, verdict: Verdict) -> None:
-    """The answer in a few lines, and where the report is."""
+def say_answer(folder: RunFolder, verdict: Verdict, spelled: Callable[[str], str] = str) -> None:
+    """The answer in a few lines, and where the report is; commands as `spelled` writes them."""
     out = console()
     answer = verdict.answer
     out.print()
@@ -252,9 +253,8 @@ def say_answer(folder: RunFolder, verdict: Verdict) -> None:
     out.print(f"\nReport:  {folder.report}", markup=False)
     out.print(f"Tables:  {folder.results}", markup=False)
     if answer:
-        out.print(
-            f"Predict: foldwise predict {in_shell(folder.root)} NEW_IMAGES --out predictions", markup=False
-        )
+        command = f"Predict: foldwise predict {in_shell(folder.root)} NEW_IMAGES --out predictions"
+        out.print(spelled(command), markup=False)
 
 
 def fail_if_items_failed(verdict: Verdict, folder: Path) -> None:
