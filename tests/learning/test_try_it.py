@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -14,9 +15,11 @@ from fits_to_try import fit, tiny
 from ort_web_package import package_or_skip
 from PIL import Image
 
+from foldwise.data.formats.pixels import resize_image
+from foldwise.data.novelty import numbers_of
 from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.checkpoints.saved import load_winner
-from foldwise.learning.checkpoints.winner import MODEL, Decision, make_winner
+from foldwise.learning.checkpoints.winner import MODEL, Decision, Seen, make_winner
 from foldwise.learning.export import try_it as package_module
 from foldwise.learning.export.exporters import TRY_IT
 from foldwise.learning.export.handover import Handover
@@ -247,3 +250,119 @@ def test_a_card_becomes_html_that_does_nothing():
     assert text == {
         "A": "<p><b>x</b> &lt;i&gt; [a](b)</p><table><tr><td>a | b</td><td>c</td></tr><tr><td>1</td><td>2</td></tr></table>"
     }
+
+
+# ---- images unlike those of the training
+
+
+def spoiled_copies(image):
+    """The image as it is, and with each usual mistake; name -> (H, W) or (H, W, 3) of 8 bits."""
+    height, width = image.shape[:2]
+    noise = np.random.default_rng(1).normal(0, 40, image.shape)
+    return {
+        "like": image,
+        "negative": 255 - image,
+        "dark": image // 16,
+        "quarter": np.ascontiguousarray(image[height // 4 : -height // 4, width // 4 : -width // 4]).repeat(2, 0).repeat(2, 1),
+        "small": np.ascontiguousarray(image[::2, ::2]),
+        "turned": np.ascontiguousarray(np.rot90(image)),
+        "noisy": (image + noise).clip(0, 255).astype(np.uint8),
+        "blank": np.full_like(image, 90),
+        "tiny": np.ascontiguousarray(image[:7, :9]),
+        "bright": (image.astype(int) * 16).clip(0, 255).astype(np.uint8),
+    }  # fmt: skip
+
+
+def compared_in_both(folder, packed, tmp_path, chromium, copies):
+    """Rows of `predict`, and of the page; and what the page says beside them."""
+    write_formats(handover_of(folder, packed), ["try-it"], tmp_path)
+    (tmp_path / "new").mkdir()
+    for name, image in copies.items():
+        Image.fromarray(image).save(tmp_path / "new" / f"{name}.png")
+    predict_images(folder, tmp_path / "new", tmp_path / "ours", device="cpu", runtime="torch")
+    page = opened(chromium, tmp_path / TRY_IT)
+    theirs = predicted_by(page, sorted((tmp_path / "new").iterdir()))
+    text = page.locator("main").inner_text()
+    assert page.said == []
+    page.context.close()
+    return {row["image"]: row for row in read_table(tmp_path / "ours" / "predictions.csv")}, theirs, text
+
+
+def grounds(number, channels, side=96):
+    """Pictures of one kind: blobs on a ground with a gradient, lighter and darker ones."""
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[:side, : side + 20] / side
+    picture = 60 + 50 * y + rng.normal(0, 6, x.shape) + rng.normal(0, 4)
+    for _ in range(12):
+        cy, cx = rng.random(2) * 1.1
+        picture += 70 * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 0.004)
+    planes = [picture * (1 - 0.15 * k) for k in range(channels)]
+    return np.stack(planes).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("task", "channels", "resized"), [
+    ("multiclass_classification", 3, (24, 28)), ("binary_segmentation", 1, None),
+])  # fmt: skip
+def test_the_page_warns_of_what_is_unlike_the_training_as_predict_does(
+    tmp_path, chromium, task, channels, resized
+):
+    folder, packed = winner_folder(tmp_path, task, channels=channels, resized=resized)
+    training = [grounds(number, channels) for number in range(24)]
+    if resized:
+        training = [resize_image(image, resized) for image in training]
+    numbers = {"numbers": np.array([numbers_of(image) for image in training]), "groups": np.arange(24) // 2}
+    with_numbers(folder, numbers)
+    image = np.moveaxis(grounds(99, channels), 0, -1)
+    ours, theirs, text = compared_in_both(
+        folder, packed, tmp_path, chromium, spoiled_copies(image[..., 0] if channels == 1 else image)
+    )
+    for name, row in ours.items():
+        assert theirs[name]["unlike_training_p"] == row["unlike_training_p"], name
+        assert theirs[name]["warning"] == row["warning"], name
+    assert "unlike" not in theirs["like.png"]["warning"]
+    assert "unlike the training images: its negative would be like them" in theirs["negative.png"]["warning"]
+    assert "all its pixels are alike" in theirs["blank.png"]["warning"]
+    assert "not known" not in text
+
+
+def with_numbers(folder, numbers):
+    """The winner, as if it had been laid out with these numbers of training images."""
+    made = make_winner([folder.parent / "done" / "fit-1"], folder.parent / "with", seen=Seen(numbers=numbers))
+    shutil.copy(made / "training_images.npz", folder)
+    record, stated = json.loads((folder / MODEL).read_text()), json.loads((made / MODEL).read_text())
+    (folder / MODEL).write_text(json.dumps(record | {key: stated[key] for key in set(stated) - set(record)}))
+
+
+def test_the_page_says_why_it_does_not_warn(tmp_path, chromium):
+    folder, packed = winner_folder(tmp_path, "binary_classification")
+    few = np.array([numbers_of(grounds(number, 1)) for number in range(9)])
+    with_numbers(folder, {"numbers": few, "groups": np.arange(9)})
+    image = grounds(99, 1)[0]
+    ours, theirs, text = compared_in_both(folder, packed, tmp_path, chromium, {"a": image, "b": 255 - image})
+    assert "unlike_training_p" not in theirs["a.png"]
+    assert ours["b.png"]["unlike_training_p"] == ""
+    assert "9 groups of them (or images, where none are grouped) are too few" in text
+    assert (
+        "too few to say what is usual"
+        in json.loads((tmp_path / "ours/predictions.json").read_text())["unlike"]
+    )
+
+
+def test_real_cells_are_like_them_and_their_negatives_are_not_in_the_browser_as_in_predict(
+    tmp_path, chromium, shared_data
+):
+    """White blood cells; and a mosaic of them beyond a megapixel, which is looked at in parts."""
+    folder, packed = winner_folder(tmp_path, "binary_segmentation", channels=3)
+    paths = sorted((shared_data / "wbc_nucleus_cytoplasm/images").iterdir())[:64]
+    cells = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    known = np.array([numbers_of(np.moveaxis(cell, -1, 0)) for cell in cells[4:]])
+    with_numbers(folder, {"numbers": known, "groups": np.arange(len(known))})
+    row = np.concatenate([cells[k % 4] for k in range(10)], axis=1)
+    copies = {"a": cells[0], "b": cells[1], "negative": 255 - cells[0], "mosaic": np.concatenate([row] * 10)}
+    assert copies["mosaic"].shape[0] * copies["mosaic"].shape[1] > 2**20
+    ours, theirs, _ = compared_in_both(folder, packed, tmp_path, chromium, copies)
+    for name, image in ours.items():
+        assert theirs[name]["unlike_training_p"] == image["unlike_training_p"], name
+        assert theirs[name]["warning"] == image["warning"], name
+    assert theirs["a.png"]["warning"] == theirs["b.png"]["warning"] == ""
+    assert theirs["negative.png"]["warning"].startswith("unlike the training images: ")

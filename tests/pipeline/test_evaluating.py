@@ -189,7 +189,7 @@ def test_where_nobody_knows_what_is_unlike_it_is_said_why():
     few = TrainingImages(np.zeros((9, 4)), np.arange(9))
     assert why_unknown(TrainingImages(np.zeros((10, 4)), np.arange(10))) == []
     assert why_unknown(few) == [
-        "Whether an image is unlike the training images is not known, and unlike_training_p is empty: 9 groups of them "
+        "Whether an image is unlike the training images is not known, and tables have no unlike_training_p: 9 groups of them "
         "(or images, where none are grouped) are too few to say what is usual: at least 10."
     ]
     assert "foldwise report RUN" in why_unknown(NONE)[0]

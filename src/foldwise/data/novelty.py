@@ -24,13 +24,12 @@ Floats = npt.NDArray[np.float64]
 VERSION = 1  # raised when an image would have other numbers
 # Of a larger image 4 x 4 parts are looked at: it may not fit in memory.
 FULL_PX, PATCH_PX, PATCHES = 2**20, 256, 4
-NUM_LEVELS, NUM_NEAREST = 6, 3
+NUM_LEVELS, NUM_NEAREST, NAMED = 6, 3, 2
 LEVEL = 0.01  # of false alarms, at most, where there are enough training images to know it
 # Groups, or images without: from fewer nothing is said; from so many 1 % can be counted.
 MIN_GROUPS, ENOUGH = 10, 99
 LIKE = 0.05  # p of an image that is changed in one respect, from which that respect explains it
 MAX_IMAGES = 1000  # of the training that are compared with: 10 s of them, once
-NAMED = 2
 
 Read = Callable[[int, int, int, int], np.ndarray]  # top, bottom, left, right -> (C, h, w)
 # Of every number in turn: what is said where it is greater, or less, than in any training image.
@@ -77,8 +76,7 @@ class Novelty:
         return "" if self.p is None else f"{self.p:.4f}"
 
 
-UNLIKE = "unlike the training images"
-UNLIKE_P = "unlike_training_p"  # a column of tables: the smaller, the less an image is like them
+UNLIKE, UNLIKE_P = "unlike the training images", "unlike_training_p"  # a warning; a column of tables
 
 
 def numbers_of(image_CHW: np.ndarray) -> Floats:
@@ -220,7 +218,7 @@ class TrainingImages:
         return len(np.unique(self.groups_N))
 
     @cached_property
-    def _scale(self) -> tuple[Floats, Floats, np.ndarray]:
+    def scale(self) -> tuple[Floats, Floats, np.ndarray]:
         """Middle and spread of every number that all of them have; and which these are."""
         there = np.isfinite(self.numbers_NF).all(0)
         values = self.numbers_NF[:, there]
@@ -230,15 +228,16 @@ class TrainingImages:
         spread = np.asarray(np.where(spread > 1e-9, spread, 1e-3 * (1 + np.abs(middle))))
         return middle, spread, np.asarray(there)
 
-    def _scaled(self, numbers: Floats) -> Floats:
-        middle, spread, there = self._scale
+    def scaled(self, numbers: Floats) -> Floats:
+        """Numbers that all of them have, from the middle and over the spread of the training images; 0 where there is none."""
+        middle, spread, there = self.scale
         scaled = (numbers[..., there] - middle) / spread
         return np.where(np.isfinite(scaled), scaled, 0.0)  # what it does not have is no evidence
 
     @cached_property
-    def _usual(self) -> tuple[Floats, Floats]:
+    def usual(self) -> tuple[Floats, Floats]:
         """(N,) distances of every training image to those of other groups, sorted; and weights, by which groups count once."""
-        scaled = self._scaled(self.numbers_NF)
+        scaled = self.scaled(self.numbers_NF)
         distances = np.array([
             _distance(scaled[self.groups_N != group], own)
             for own, group in zip(scaled, self.groups_N, strict=True)
@@ -248,11 +247,11 @@ class TrainingImages:
 
     def _apart(self, numbers: Floats) -> float:
         """The distance of an image to the training images."""
-        return _distance(self._scaled(self.numbers_NF), self._scaled(numbers))
+        return _distance(self.scaled(self.numbers_NF), self.scaled(numbers))
 
     def _p(self, own: float) -> tuple[float, float]:
         """The share of usual distances that are as large, the image's among them; and the same by a t of their logarithms."""
-        distances, weights = self._usual
+        distances, weights = self.usual
         groups = self.num_groups
         p = (1 + float(weights[distances >= own].sum())) / (groups + 1)
         logs = np.log(distances + 1e-9)
@@ -262,12 +261,12 @@ class TrainingImages:
 
     def _words(self, numbers: Floats) -> str:
         """In what it is beyond all training images, the farthest first."""
-        there = self._scale[2]
-        values, scaled = numbers[there], self._scaled(numbers)
+        there = self.scale[2]
+        values, scaled = numbers[there], self.scaled(numbers)
         low, high = self.numbers_NF[:, there].min(0), self.numbers_NF[:, there].max(0)
         beyond = np.where((values > high) | (values < low), np.abs(scaled), 0)
         words = [
-            _word(int(np.flatnonzero(there)[k]), more=bool(values[k] > high[k]), total=len(numbers))
+            word_of(int(np.flatnonzero(there)[k]), more=bool(values[k] > high[k]), total=len(numbers))
             for k in np.argsort(-beyond, kind="stable")
             if beyond[k]
         ]
@@ -285,7 +284,8 @@ def _distance(others_NF: Floats, own_F: Floats) -> float:
     return float(nearest.mean())
 
 
-def _word(number: int, *, more: bool, total: int) -> str:
+def word_of(number: int, *, more: bool, total: int) -> str:
+    """In words, that the number of this index, of so many, is greater than in any training image, or less."""
     if number >= len(_WORDS):
         channel = number - len(_WORDS)
         name = ("red", "green", "blue")[channel] if total - len(_WORDS) == 3 else f"channel {channel + 1}"

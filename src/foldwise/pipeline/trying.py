@@ -151,6 +151,7 @@ class Tried:
             "width": width,
             "height": height,
             "picture": as_png(image_CHW, PICTURE_PX),
+            "unlikeP": novelty.p,
             "warnings": [*warnings_of(winner, p, image_CHW.shape[1:]), *novelty.warning],
             **self._near(image_CHW),
         }

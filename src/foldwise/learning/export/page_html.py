@@ -19,7 +19,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from foldwise.data.novelty import MIN_GROUPS, UNLIKE
 from foldwise.data.overlays import CLASS_COLOURS, displayed
+from foldwise.learning.checkpoints.winner import why_unknown
 from foldwise.learning.prediction_files import MAX_ODDS, MAX_RESCALED, RESCALED, UNPROVEN
 
 if TYPE_CHECKING:
@@ -57,12 +59,13 @@ def page(  # noqa: PLR0913 - each is a part of the page
         lead, reads: what the page does with images, and which it reads.
         engine: the script that predicts, in the folder `page`.
         facts: of the model, for the scripts; what `facts_of` gives and more.
-        data: id -> bytes that go in packed.
+        data: id -> bytes that go in packed; with ``training``, by which images are compared with those of the training.
         connect, runs: of the policy: with whom it may speak, and what it may run beside its scripts.
         examples: pictures as data addresses.
         notice: the licence of what runs the model.
     """
-    scripts = [_text(engine), _text("page.js")]
+    compares = ["novelty.js"] if "training" in data else []
+    scripts = [_text(name) for name in (*compares, engine, "page.js")]
     sections = card_sections(card)
     stated = facts_of(winner) | dict(facts)
     return _template().render(
@@ -70,6 +73,7 @@ def page(  # noqa: PLR0913 - each is a part of the page
         lead=lead,
         reads=reads,
         caution=winner.caution,
+        unknown=why_unknown(winner.training_images),
         score=Markup("".join(sections.get(SCORE, "").partition("</p>")[:2])),  # the rest is in the card
         limits=Markup(sections.get(LIMITS, "")),
         card=Markup("".join(f"<h3>{html.escape(name)}</h3>{text}" for name, text in sections.items())),
@@ -114,6 +118,8 @@ def facts_of(winner: Winner) -> dict[str, Any]:
         "maxRescaled": MAX_RESCALED,
         "rescaled": RESCALED,
         "unproven": UNPROVEN,
+        "unlike": UNLIKE,
+        "comparable": winner.training_images.num_groups >= MIN_GROUPS,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tarfile
@@ -11,6 +12,22 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
+from foldwise.data.novelty import (
+    ENOUGH,
+    FULL_PX,
+    LEVEL,
+    LIKE,
+    MIN_GROUPS,
+    NAMED,
+    NUM_LEVELS,
+    NUM_NEAREST,
+    PATCH_PX,
+    PATCHES,
+    TrainingImages,
+    word_of,
+)
 from foldwise.errors import MissingExtra, RunError, SpecError
 from foldwise.learning.export.graph import OnnxModel
 from foldwise.learning.export.handover import Handover
@@ -60,12 +77,31 @@ def write_try_it(handover: Handover, path: Path, model: Path) -> None:
         reads=READS,
         engine="in_browser.js",
         facts={"anySize": any_size, "size": size, "maxPixels": MAX_PX},
-        data={"ort-script": runtime.script, "ort-wasm": runtime.wasm, "model": graph},
+        data={"ort-script": runtime.script, "ort-wasm": runtime.wasm, "model": graph}
+        | rule_of(handover.winner.training_images),
         runs="'wasm-unsafe-eval' blob:",
         examples=examples,
         notice=NOTICE,
     )
     path.write_text(text, encoding="utf-8")
+
+
+def rule_of(images: TrainingImages) -> dict[str, bytes]:
+    """What the page compares images with, as JSON for `novelty.js`; nothing of too few training images."""
+    if images.num_groups < MIN_GROUPS:
+        return {}
+    numbers_NF, (middle, spread, there) = images.numbers_NF, images.scale
+    distances, weights = images.usual
+    kept, total = np.flatnonzero(there).tolist(), numbers_NF.shape[1]
+    rule = {
+        "full": FULL_PX, "patch": PATCH_PX, "patches": PATCHES, "levels": NUM_LEVELS, "nearest": NUM_NEAREST, "named": NAMED,
+        "level": LEVEL, "enough": ENOUGH, "like": LIKE, "groups": images.num_groups,
+        "there": kept, "middle": middle.tolist(), "spread": spread.tolist(), "scaled": images.scaled(numbers_NF).tolist(),
+        "low": numbers_NF[:, there].min(0).tolist(), "high": numbers_NF[:, there].max(0).tolist(),
+        "distances": distances.tolist(), "weights": weights.tolist(),
+        "words": [[word_of(number, more=more, total=total) for more in (True, False)] for number in kept],
+    }  # fmt: skip
+    return {"training": json.dumps(rule).encode()}
 
 
 def run_try_it(path: Path, threads: int) -> Predictor:

@@ -3,7 +3,7 @@
 const engine = (() => {
   const facts = JSON.parse(document.getElementById("facts").textContent);
   const segments = facts.task.endsWith("segmentation"), several = facts.task.startsWith("multilabel");
-  let ort, session;
+  let ort, session, training = null;
 
   async function unpacked(id) {
     const element = document.getElementById(id), text = element.textContent.trim();
@@ -20,6 +20,7 @@ const engine = (() => {
     URL.revokeObjectURL(address);
     ort.env.wasm.numThreads = 1; // several need headers that a file does not have
     ort.env.wasm.wasmBinary = (await unpacked("ort-wasm")).buffer;
+    if (facts.comparable) training = JSON.parse(new TextDecoder().decode(await unpacked("training")));
     session = await ort.InferenceSession.create(await unpacked("model"), { executionProviders: ["wasm"], logSeverityLevel: 3 });
   }
 
@@ -145,9 +146,10 @@ const engine = (() => {
     } else if (size && (height !== size[0] || width !== size[1]) && !(segments && facts.anySize)) {
       throw new Error(`it is ${width} × ${height} pixels, and the model takes images of ${size[1]} × ${size[0]} as they are. Bring it to that scale and size first.`);
     }
+    const { p = null, why = "" } = training ? novelty.of(training, { planes: values, width, height }, { resized, rint }) : {};
     const joined = new Float32Array(values.length * width * height);
     values.forEach((plane, channel) => joined.set(plane, channel * width * height));
-    return { data: joined, width, height };
+    return { data: joined, width, height, unlikeP: p, unlike: why ? [`${facts.unlike}: ${why}`] : [] };
   }
 
   function likeliest(probabilities, size) {
@@ -207,27 +209,27 @@ const engine = (() => {
     });
   }
 
-  function warnings(image, p) {
+  function warnings(image, unlike, p) {
     const reasons = facts.caution ? [facts.unproven] : [];
     const near = p ? doubtful(p) : [];
     if (near.length) reasons.push(`low certainty: ${near.map((k) => facts.classes[k]).join(" or ")}`);
     const sizes = facts.sizes, outside = (side, [least, most]) => side < least / facts.maxRescaled || side > most * facts.maxRescaled;
     if (facts.resized && sizes && (outside(image.height, sizes[0]) || outside(image.width, sizes[1]))) reasons.push(facts.rescaled);
-    return reasons;
+    return [...reasons, ...unlike];
   }
 
   async function predict(file) {
     const image = await decoded(file), input = fed(image);
     const outputs = await session.run({ image: new ort.Tensor("float32", input.data, [1, facts.channels, input.height, input.width]) });
-    const p = outputs.probabilities.data, base = { picture: image.picture, width: image.width, height: image.height };
+    const p = outputs.probabilities.data, base = { picture: image.picture, width: image.width, height: image.height, unlikeP: input.unlikeP };
     if (!segments) {
       const each = Array.from(p);
-      return { ...base, probabilities: each, calibrated: calibrated(each), decided: decided(each), warnings: warnings(image, each) };
+      return { ...base, probabilities: each, calibrated: calibrated(each), decided: decided(each), warnings: warnings(image, input.unlike, each) };
     }
     const { labels, certainty } = likeliest(p, input.width * input.height);
     const drawn = nearest(labels, input.width, input.height, image.width, image.height), shares = facts.classes.map(() => 0);
     for (const label of drawn) shares[label] += 1 / drawn.length;
-    return { ...base, labels: drawn, certainty, shares, warnings: warnings(image, null) };
+    return { ...base, labels: drawn, certainty, shares, warnings: warnings(image, input.unlike, null) };
   }
 
   return { ready, predict };

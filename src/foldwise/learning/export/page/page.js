@@ -170,11 +170,12 @@ function cell(value) {
 function table() {
   const kinds = segments ? ["share"] : facts.temperature === null ? ["probability"] : ["probability", "calibrated"];
   const names = kinds.flatMap((kind) => facts.classes.map((name) => `${kind}_${name}`));
-  const rows = [["image", segments ? "certainty" : "predicted", ...names, "warning"]];
+  const rows = [["image", segments ? "certainty" : "predicted", ...names, ...(facts.comparable ? ["unlike_training_p"] : []), "warning"]];
   for (const result of results) {
     const numbers = segments ? result.shares : [...result.probabilities, ...(result.calibrated || [])];
     const first = segments ? result.certainty.toFixed(6) : result.decided.map((index) => facts.classes[index]).join("; ");
-    rows.push([result.name, first, ...Array.from(numbers, (number) => number.toFixed(6)), result.warnings.join("; ")]);
+    rows.push([result.name, first, ...Array.from(numbers, (number) => number.toFixed(6)),
+      ...(facts.comparable ? [result.unlikeP.toFixed(4)] : []), result.warnings.join("; ")]);
   }
   return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }
