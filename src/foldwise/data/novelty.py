@@ -228,8 +228,7 @@ class TrainingImages:
         spread = np.asarray(np.where(spread > 1e-9, spread, 1e-3 * (1 + np.abs(middle))))
         return middle, spread, np.asarray(there)
 
-    def scaled(self, numbers: Floats) -> Floats:
-        """Numbers that all of them have, from the middle and over the spread of the training images; 0 where there is none."""
+    def _scaled(self, numbers: Floats) -> Floats:
         middle, spread, there = self.scale
         scaled = (numbers[..., there] - middle) / spread
         return np.where(np.isfinite(scaled), scaled, 0.0)  # what it does not have is no evidence
@@ -237,7 +236,7 @@ class TrainingImages:
     @cached_property
     def usual(self) -> tuple[Floats, Floats]:
         """(N,) distances of every training image to those of other groups, sorted; and weights, by which groups count once."""
-        scaled = self.scaled(self.numbers_NF)
+        scaled = self._scaled(self.numbers_NF)
         distances = np.array([
             _distance(scaled[self.groups_N != group], own)
             for own, group in zip(scaled, self.groups_N, strict=True)
@@ -247,7 +246,7 @@ class TrainingImages:
 
     def _apart(self, numbers: Floats) -> float:
         """The distance of an image to the training images."""
-        return _distance(self.scaled(self.numbers_NF), self.scaled(numbers))
+        return _distance(self._scaled(self.numbers_NF), self._scaled(numbers))
 
     def _p(self, own: float) -> tuple[float, float]:
         """The share of usual distances that are as large, the image's among them; and the same by a t of their logarithms."""
@@ -262,7 +261,7 @@ class TrainingImages:
     def _words(self, numbers: Floats) -> str:
         """In what it is beyond all training images, the farthest first."""
         there = self.scale[2]
-        values, scaled = numbers[there], self.scaled(numbers)
+        values, scaled = numbers[there], self._scaled(numbers)
         low, high = self.numbers_NF[:, there].min(0), self.numbers_NF[:, there].max(0)
         beyond = np.where((values > high) | (values < low), np.abs(scaled), 0)
         words = [

@@ -304,4 +304,6 @@ def why_unknown(images: TrainingImages) -> list[str]:
     why = f"{count(images.num_groups, 'group')} of them (or images, where none are grouped) are too few to say what is usual: at least {MIN_GROUPS}"
     if not images.num_groups:
         why = "their numbers are not with the model; foldwise report RUN lays the winner out anew, with them"
-    return [f"Whether an image is unlike the training images is not known, and tables have no {UNLIKE_P}: {why}."]
+    return [
+        f"Whether an image is unlike the training images is not known, and tables have no {UNLIKE_P}: {why}."
+    ]

@@ -96,7 +96,7 @@ def rule_of(images: TrainingImages) -> dict[str, bytes]:
     rule = {
         "full": FULL_PX, "patch": PATCH_PX, "patches": PATCHES, "levels": NUM_LEVELS, "nearest": NUM_NEAREST, "named": NAMED,
         "level": LEVEL, "enough": ENOUGH, "like": LIKE, "groups": images.num_groups,
-        "there": kept, "middle": middle.tolist(), "spread": spread.tolist(), "scaled": images.scaled(numbers_NF).tolist(),
+        "there": kept, "middle": middle.tolist(), "spread": spread.tolist(), "scaled": ((numbers_NF[:, there] - middle) / spread).tolist(),
         "low": numbers_NF[:, there].min(0).tolist(), "high": numbers_NF[:, there].max(0).tolist(),
         "distances": distances.tolist(), "weights": weights.tolist(),
         "words": [[word_of(number, more=more, total=total) for more in (True, False)] for number in kept],
