@@ -22,15 +22,7 @@ from foldwise.learning.checkpoints.saved import FEATURES, RECORD, Encoder, versi
 from foldwise.learning.job import Job
 from foldwise.learning.networks.describing import describe
 from foldwise.learning.networks.network import Classifier, DataShape
-from foldwise.learning.training.devices import (
-    BYTES_PER_MB,
-    MemoryPeak,
-    autocast,
-    device_name,
-    release_memory,
-    steady,
-    synchronize,
-)
+from foldwise.learning.training import devices
 from foldwise.learning.training.energy import EnergyMeter
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up
 from foldwise.learning.training.train import step
@@ -61,8 +53,8 @@ def measure_item(job: Job) -> dict[str, Any]:
     """
     settings, request = job.settings, FitRequest.of(job)
     training, device, budget_s = request.training, request.device, settings.get("budget_s", math.inf)
-    with steady(request.seed, settings["threads"], device), TemporaryDirectory() as scratch:
-        memory, (began, others_before) = MemoryPeak(device), _by_others()
+    with devices.steady(request.seed, settings["threads"], device), TemporaryDirectory() as scratch:
+        memory, (began, others_before) = devices.MemoryPeak(device), _by_others()
         setup = set_up(request)
         parameters = sum(values.numel() for values in setup.learner.network.parameters())
         if settings.get("features"):
@@ -87,7 +79,7 @@ def measure_item(job: Job) -> dict[str, Any]:
         "fill_s": fill_s,
         "parameters": parameters,
         "device": device.type,
-        "device_name": device_name(device),
+        "device_name": devices.device_name(device),
         "precision": request.precision,
         "threads": settings["threads"],
         "peak_memory_is": memory.kind,
@@ -122,7 +114,7 @@ def _features(request: FitRequest, setup: TrainingSetup, folder: Path) -> Encode
     image = source.gather(request.split.train[:1]).inputs.contiguous(
         memory_format=setup.learner.forward.layout
     )
-    with torch.inference_mode(), autocast(request.device, request.precision):
+    with torch.inference_mode(), devices.autocast(request.device, request.precision):
         features_1F = network.features(image).float().cpu().numpy()
     passes = {view: [folder / str(view)] for view in request.settings["features"]}
     for view, (own,) in passes.items():
@@ -194,17 +186,17 @@ def _each(counted: Sequence[tuple[float, float]]) -> float | None:
 
 def _timed(work: Callable[[], int], device: torch.device, times: int) -> tuple[int, float]:
     """Images done and seconds taken, all work of the device included."""
-    synchronize(device)
+    devices.synchronize(device)
     start = time.perf_counter()
     images = sum(work() for _ in range(times))
-    synchronize(device)
+    devices.synchronize(device)
     return images, time.perf_counter() - start
 
 
 def _point(
     request: FitRequest,
     setup: TrainingSetup,
-    memory: MemoryPeak,
+    memory: devices.MemoryPeak,
     *,
     size: int,
     last: dict[str, Any] | None,
@@ -228,7 +220,7 @@ def _point(
             raise
         problem = TOO_FEW
     setup.learner.optimizer.zero_grad(set_to_none=True)
-    release_memory(request.device)  # out here the tensors of the failed attempt are free
+    devices.release_memory(request.device)  # out here the tensors of the failed attempt are free
     return blank | {"problem": problem}
 
 
@@ -240,7 +232,9 @@ def _least_s(last: dict[str, Any], size: int) -> float:
     return (WARM_UPS + 1) * size * sum(1 / speed for speed in speeds)
 
 
-def _measured(request: FitRequest, setup: TrainingSetup, memory: MemoryPeak, size: int) -> dict[str, Any]:
+def _measured(
+    request: FitRequest, setup: TrainingSetup, memory: devices.MemoryPeak, size: int
+) -> dict[str, Any]:
     learner, source, seconds = setup.learner, setup.source, request.settings["seconds"]
     memory.reset()  # so that the peak is that of this batch size
     # Training takes a new batch each time, the limit the same one again: what is between them is the cost of the data.
@@ -303,7 +297,7 @@ def _would_not_fit(last: dict[str, Any], size: int, device: torch.device) -> boo
     if last["peak_memory_mb"] is None:
         return False
     wanted_mb = last["peak_memory_mb"] * size / last["batch_size"]
-    return bool(wanted_mb - last["peak_memory_mb"] > usable().free / BYTES_PER_MB)
+    return bool(wanted_mb - last["peak_memory_mb"] > usable().free / devices.BYTES_PER_MB)
 
 
 def _by_others() -> tuple[float, float]:

@@ -21,14 +21,7 @@ from foldwise.judging.scores.baselines import baselines_of
 from foldwise.judging.scores.curve_scores import curves_of
 from foldwise.judging.scores.rows import Rows, read_rows
 from foldwise.judging.scores.scoring import score
-from foldwise.judging.sections.auxiliary import (
-    aa_test_section,
-    aa_test_warning,
-    failed_items,
-    not_beaten,
-    shallow_baselines,
-    throughput_section,
-)
+from foldwise.judging.sections import auxiliary
 from foldwise.judging.sections.boundary import boundary_section, with_boundaries
 from foldwise.judging.sections.calibration import calibration_section
 from foldwise.judging.sections.configurations import configuration_results, trivial_baseline
@@ -102,10 +95,10 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
     winner = judgement.comparable[0] if judgement.comparable else None
     looks = Looks(study, rows, winner)
     configurations = configuration_results(rows, judgement, looks.early)
-    shallow = shallow_baselines(study.baselines, rows, judgement)
+    shallow = auxiliary.shallow_baselines(study.baselines, rows, judgement)
     state = state_of(rows, judgement, configurations)
-    unbeaten = not_beaten(shallow, configurations, rows, judgement)
-    equals = aa_test_section(rows, judgement, num_planned=study.validate_.num_copies)
+    unbeaten = auxiliary.not_beaten(shallow, configurations, rows, judgement)
+    equals = auxiliary.aa_test_section(rows, judgement, num_planned=study.validate_.num_copies)
     # Of fewer configurations than the study has, levels would be compared by the best settings of each alone.
     common = judgement if looks.common is None or winner is None else looks.common
     compared = [rows.by_id[id] for id in common.comparable]
@@ -116,12 +109,12 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         sentence = run_sentence(rows, judgement, state, configurations, unbeaten)
         answer = answer_of(judgement, configurations, sentence)
     searched = search_section(study, rows)
-    throughput = throughput_section(rows.auxiliary)
+    throughput = auxiliary.throughput_section(rows.auxiliary)
     warnings = (
         unbeaten,
         search_edge(searched, winner),
         search_short(rows),
-        aa_test_warning(equals),
+        auxiliary.aa_test_warning(equals),
         *run_warnings(rows, judgement, state, configurations, factors),
     )
     return assemble(
@@ -142,7 +135,7 @@ def verdict_of(study: Study, rows: Rows, folder: RunFolder | None = None) -> Ver
         search=searched,
         race=race_section(looks),
         robustness=robustness_section(study.robustness, rows, judgement, configurations),
-        failed_items=failed_items(rows.auxiliary),
+        failed_items=auxiliary.failed_items(rows.auxiliary),
         throughput=throughput,
         batched_ms=batched_times(rows.configurations, configurations, throughput),
     )

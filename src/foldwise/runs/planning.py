@@ -11,15 +11,7 @@ from typing import Any
 
 from foldwise.metrics.outputs import FAMILIES
 from foldwise.metrics.table import find_metric
-from foldwise.runs.encoder_passes import (
-    SQUARE,
-    UNSTATED,
-    ImageSizes,
-    encoder_seed,
-    fold_name,
-    passes,
-    shared_views,
-)
+from foldwise.runs import encoder_passes
 from foldwise.runs.items import Item, is_of_features, make_item
 from foldwise.runs.landscapes import landscapes
 from foldwise.runs.plan import Plan
@@ -48,7 +40,7 @@ def make_plan(
     task: Task,
     packed_digest: str,
     splits: Sequence[tuple[int, int, str]],
-    images: ImageSizes = SQUARE,
+    images: encoder_passes.ImageSizes = encoder_passes.SQUARE,
 ) -> Plan:
     """What is to be done for a study; reads and writes nothing but the digests of weights files.
 
@@ -87,7 +79,7 @@ def trained_items(
     packed: str,
     split: tuple[int, int, str],
     trial: str | None = None,
-    images: ImageSizes = UNSTATED,
+    images: encoder_passes.ImageSizes = encoder_passes.UNSTATED,
 ) -> list[Item]:
     """The item that trains a configuration on a fold, after what it needs, which it may share with others.
 
@@ -95,14 +87,14 @@ def trained_items(
         trial: what it is called where it is tried in a search, and not judged.
         images: where they are not stated, flips and turns are drawn anew, and a pass is one item.
     """
-    needed = passes(study, row, task, images, packed=packed, split=split)
+    needed = encoder_passes.passes(study, row, task, images, packed=packed, split=split)
     if not needed and row.training.pretrain != NO_PRETRAINING:
         needed = [_pretraining(study, row, packed=packed, split=split)]
     settings = _of_fold(study, packed, split) | {
         "training": row.training.model_dump(mode="json"),
         "configuration": row.id,
         "task": task,
-        "encoder_seed": encoder_seed(study, row.training),
+        "encoder_seed": encoder_passes.encoder_seed(study, row.training),
         "select": study.judge.select,
     }
     metric = find_metric(study.judge.select, FAMILIES[task], "select")
@@ -110,7 +102,7 @@ def trained_items(
     if metric is not None and metric.needs == "boundary":
         settings["tolerance_px"] = study.judge.tolerance_px
     kind, tried = ("fit", "") if trial is None else ("trial", f" · {trial}")
-    title = f"{row.name}{tried} · {fold_name(study, *split[:2])}"
+    title = f"{row.name}{tried} · {encoder_passes.fold_name(study, *split[:2])}"
     return [*needed, make_item(kind, settings, needs=[item.id for item in needed], title=title)]
 
 
@@ -126,7 +118,7 @@ def _pretraining(study: Study, row: Configuration, *, packed: str, split: tuple[
     """What teaches a network about the images of one training part, once for all fits that begin with it."""
     training = pretraining(row.training)
     settings = _of_fold(study, packed, split) | {"training": training.model_dump(mode="json")}
-    title = f"pretraining of {training.model} by {training.pretrain} · {fold_name(study, *split[:2])}"
+    title = f"pretraining of {training.model} by {training.pretrain} · {encoder_passes.fold_name(study, *split[:2])}"
     return make_item("pretrain", settings, title=title)
 
 
@@ -246,7 +238,7 @@ def speeds(
     shared |= {} if budget_s is None else {"budget_s": budget_s}
 
     def views_of(training: Training) -> tuple[int, ...]:
-        return shared_views(study, training, fold["task"], square=True)
+        return encoder_passes.shared_views(study, training, fold["task"], square=True)
 
     return list(_speed_items(measuring, trainings, shared, views_of=views_of))
 

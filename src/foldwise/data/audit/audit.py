@@ -14,17 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foldwise.csv_cells import TableWriter
+from foldwise.data.audit import image_findings
 from foldwise.data.audit.columns import column_findings, review_findings
 from foldwise.data.audit.copies import MAX_COMPARED, Copies, clusters, find_copies, join_groups
 from foldwise.data.audit.decoding import decoding_findings
 from foldwise.data.audit.division import division_findings
-from foldwise.data.audit.image_findings import (
-    channel_findings,
-    class_findings,
-    mask_findings,
-    size_findings,
-    value_findings,
-)
 from foldwise.data.audit.leaks import name_findings, property_findings, series_findings
 from foldwise.data.audit.pixel_sizes import pixel_size_findings, pixel_size_of, pixel_sizes
 from foldwise.data.cases import Dataset, Finding, Severity
@@ -71,11 +65,11 @@ def audit(dataset: Dataset, packed: Packed, validation: Validation, data: DataSp
     groups = join_groups(dataset, copies if grouped else Copies((), ()))
     findings = [
         *decoding_findings(dataset, packed),
-        *value_findings(dataset, packed),
-        *class_findings(dataset, packed, groups, validation),
-        *mask_findings(dataset, packed),
-        *size_findings(dataset, packed),
-        *channel_findings(dataset),
+        *image_findings.value_findings(dataset, packed),
+        *image_findings.class_findings(dataset, packed, groups, validation),
+        *image_findings.mask_findings(dataset, packed),
+        *image_findings.size_findings(dataset, packed),
+        *image_findings.channel_findings(dataset),
         *(pixel_size_findings(dataset, data, sizes) if data is not None else ()),
         *copy_findings(dataset, packed, copies, grouped=grouped),
         *_group_findings(dataset, groups, validation),

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset, Finding, Severity
-from foldwise.data.folds.strata import (
-    class_presence,
-    foreground_shares,
-    groups_per_class,
-    impossible_folds,
-    is_segmentation,
-    is_single_label,
-    rare_classes,
-)
+from foldwise.data.folds import strata
 from foldwise.data.layouts.channel_files import suspected_channels
 from foldwise.data.layouts.class_names import alike
 from foldwise.study.ranges import IGNORE
@@ -111,12 +103,12 @@ def class_findings(
 ) -> list[Finding]:
     """Class names that are one name, classes that are missing or too rare, and folds that cannot be made."""
     findings = _name_findings(dataset)
-    presence_NK = class_presence(dataset, packed)
+    presence_NK = strata.class_presence(dataset, packed)
     if validation.is_given:  # its folds are checked as they are
         return (
             findings + _prevalence_findings(dataset, presence_NK) + _constant_findings(dataset, presence_NK)
         )
-    impossible = impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
+    impossible = strata.impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
     findings += [
         Finding("impossible_folds", "error", f"{error.what}.", (), error.cure or "", choices=error.choices)
         for error in impossible
@@ -130,10 +122,10 @@ def class_findings(
 def _rare_findings(
     dataset: Dataset, presence_NK: np.ndarray, groups: Sequence[str], folds: int
 ) -> list[Finding]:
-    rare = list(rare_classes(dataset, presence_NK, groups, folds=folds))
+    rare = list(strata.rare_classes(dataset, presence_NK, groups, folds=folds))
     if not rare:
         return []
-    counts_K, images_K = groups_per_class(presence_NK, groups), presence_NK.sum(axis=0)
+    counts_K, images_K = strata.groups_per_class(presence_NK, groups), presence_NK.sum(axis=0)
     noun = "image" if np.array_equal(counts_K[rare], images_K[rare]) else "group"
     kind = f"{noun}s"
     examples = some([f"{dataset.classes[k]} ({count(int(counts_K[k]), noun)})" for k in rare], limit=8)
@@ -171,7 +163,7 @@ def _name_findings(dataset: Dataset) -> list[Finding]:
 
 
 def _prevalence_findings(dataset: Dataset, presence_NK: np.ndarray) -> list[Finding]:
-    if not is_single_label(dataset):
+    if not strata.is_single_label(dataset):
         return []
     shares_K = presence_NK.mean(axis=0)
     top = int(shares_K.argmax())
@@ -205,7 +197,7 @@ def _constant_findings(dataset: Dataset, presence_NK: np.ndarray) -> list[Findin
 
 def mask_findings(dataset: Dataset, packed: Packed) -> list[Finding]:
     """Masks that are empty, full or count nowhere, and foreground so small that pixel accuracy says nothing."""
-    if not is_segmentation(dataset):
+    if not strata.is_segmentation(dataset):
         return []
     names = [case.name for case in dataset.cases]
     pixels_NK = np.array([m.class_pixels for m in packed.measures], np.int64)
@@ -275,7 +267,7 @@ def _rare_pixel_findings(dataset: Dataset, pixels_NK: np.ndarray) -> list[Findin
 
 
 def _share_findings(packed: Packed) -> list[Finding]:
-    share = float(foreground_shares(packed).mean())
+    share = float(strata.foreground_shares(packed).mean())
     if share > 1 - _MISLEADING:
         return []
     all_background = f"a mask that is all background is {1 - share:.2%} accurate"

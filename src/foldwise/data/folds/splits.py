@@ -13,18 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.csv_cells import TableReader, TableWriter
-from foldwise.data.folds.strata import (
-    class_presence,
-    deal,
-    given_folds,
-    group_numbers,
-    group_presence,
-    impossible_folds,
-    is_segmentation,
-    is_single_label,
-    make_strata,
-    rare_classes,
-)
+from foldwise.data.folds import strata
 from foldwise.errors import DataError
 from foldwise.sealed import damaged, decoding, verified
 from foldwise.storage import written_whole
@@ -73,18 +62,20 @@ def make_splits(
     Raises:
         DataError: too few groups for the folds or for an inner validation, or a class that cannot be tested.
     """
-    presence_NK = class_presence(dataset, packed)
-    fold_roles = given_folds(dataset, groups, validation)
-    errors = [] if fold_roles else impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
+    presence_NK = strata.class_presence(dataset, packed)
+    fold_roles = strata.given_folds(dataset, groups, validation)
+    errors = (
+        [] if fold_roles else strata.impossible_folds(dataset, presence_NK, groups, folds=validation.folds)
+    )
     if errors:
         raise DataError.together(errors)
     cut = _Cut(dataset, packed, groups, validation, fold_roles)
     splits = tuple(split for repeat in range(validation.repeats) for split in cut.folds(repeat, seed))
     unscored = unscored_classes(splits, presence_NK, groups)
     # With one label each, a class in groups enough that a fold still lacks is no small matter: the check says so.
-    if is_single_label(dataset) and not fold_roles:
+    if strata.is_single_label(dataset) and not fold_roles:
         unscored = cut.rare
-    first = 1 if is_segmentation(dataset) else 0
+    first = 1 if strata.is_segmentation(dataset) else 0
     scored = {k: dataset.classes[k] for k in range(first, len(dataset.classes)) if k not in unscored}
     check_splits(splits, groups, {name: presence_NK[:, k] for k, name in scored.items()})
     return splits
@@ -103,20 +94,22 @@ class _Cut:
     ) -> None:
         """Args: fold_roles: of every fold the part of every case, see `given_folds`; empty where folds are dealt."""
         self._validation = validation
-        self._group_N = group_numbers(groups)
+        self._group_N = strata.group_numbers(groups)
         num_groups = int(self._group_N.max()) + 1
         self._given_KG = np.zeros((len(fold_roles), num_groups), np.int64)
         self._given_KG[:, self._group_N] = fold_roles if fold_roles else 0
-        presence_NK = class_presence(dataset, packed)
-        self.rare = rare_classes(dataset, presence_NK, groups, folds=validation.folds)
-        strata_NS = make_strata(dataset, packed, folds=validation.folds)
+        presence_NK = strata.class_presence(dataset, packed)
+        self.rare = strata.rare_classes(dataset, presence_NK, groups, folds=validation.folds)
+        strata_NS = strata.make_strata(dataset, packed, folds=validation.folds)
         # Without strata groups are dealt by their sizes alone.
         if not validation.stratify:
             strata_NS = strata_NS[:, :0]
         self._sizes_G = np.bincount(self._group_N, minlength=num_groups)
         self._counts_GS = np.zeros((num_groups, strata_NS.shape[1]), np.int64)
         np.add.at(self._counts_GS, self._group_N, strata_NS)
-        self._present_GK = np.delete(group_presence(presence_NK, self._group_N), list(self.rare), axis=1)
+        self._present_GK = np.delete(
+            strata.group_presence(presence_NK, self._group_N), list(self.rare), axis=1
+        )
 
     def folds(self, repeat: int, seed: int) -> list[Split]:
         """The splits of one repeat."""
@@ -178,7 +171,7 @@ class _Cut:
         needs_P1 = len(shares) if shares[0] == shares[-1] else np.array([[1], [2]])
         possible_PK = present_GK.sum(axis=0) >= needs_P1
         for _ in range(_TRIES):
-            part_G = deal(self._counts_GS[chosen], self._sizes_G[chosen], shares=shares, rng=rng)
+            part_G = strata.deal(self._counts_GS[chosen], self._sizes_G[chosen], shares=shares, rng=rng)
             present_PK = np.array([present_GK[part_G == part].any(axis=0) for part in range(len(shares))])
             missed = float(np.dot(shares, (~present_PK & possible_PK).sum(axis=1)))
             if missed < least_missed:
@@ -217,7 +210,7 @@ def unscored_classes(
     A test part of a single group need not have all of them, as long as those of the other folds do.
     """
     absent_K = np.zeros(presence_NK.shape[1], bool)
-    tested_K, group_N = absent_K.copy(), group_numbers(groups)
+    tested_K, group_N = absent_K.copy(), strata.group_numbers(groups)
     for split in splits:
         present_K = presence_NK[split.test].any(axis=0)
         tested_K |= present_K
@@ -238,7 +231,7 @@ def check_splits(splits: Sequence[Split], groups: Sequence[str], scored: dict[st
         DataError: a case is in no part or in two, a group is divided, a case is not tested exactly once per repeat
             (at most once where there is one fold), or a fold lacks a class.
     """
-    group_N = group_numbers(groups)
+    group_N = strata.group_numbers(groups)
     tested: dict[int, np.ndarray] = {}
     for split in splits:
         _check_parts(split, group_N)

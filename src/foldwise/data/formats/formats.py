@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import UnidentifiedImageError
 
+from foldwise.data.formats import photographs
 from foldwise.data.formats.arrays import decode_npy, npy_axes, open_npy
 from foldwise.data.formats.axes import (
     Axes,
@@ -19,14 +20,6 @@ from foldwise.data.formats.axes import (
     as_stack,
 )
 from foldwise.data.formats.microscopes import ZARR_MARKERS, czi, lif, nd2, ome_zarr
-from foldwise.data.formats.photographs import (
-    decode_bmp,
-    decode_gif,
-    decode_jpeg,
-    decode_png,
-    decode_webp,
-    png_pixel_um,
-)
 from foldwise.data.formats.pixels import COPY_AGAIN, Pixels, PixelUm, first_line, undecoded
 from foldwise.data.formats.scans import NIFTI_2, dicom, nifti, packed_head, read_by
 from foldwise.data.formats.steps import carried_out
@@ -99,8 +92,10 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "PNG": Format((".png", ".apng"), (b"\x89PNG\r\n\x1a\n",), decode_png, pixel_um=png_pixel_um),
-    "JPEG": Format((".jpg", ".jpeg", ".jfif", ".jpe", ".jif"), (b"\xff\xd8\xff",), decode_jpeg),
+    "PNG": Format(
+        (".png", ".apng"), (b"\x89PNG\r\n\x1a\n",), photographs.decode_png, pixel_um=photographs.png_pixel_um
+    ),
+    "JPEG": Format((".jpg", ".jpeg", ".jfif", ".jpe", ".jif"), (b"\xff\xd8\xff",), photographs.decode_jpeg),
     "TIFF": Format(
         (".tif", ".tiff"),
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # little and big endian, and both with 64-bit offsets
@@ -109,9 +104,9 @@ FORMATS: dict[str, Format] = {
         tiff_axes,
         pixel_um=tiff_pixel_um,
     ),
-    "BMP": Format((".bmp", ".dib"), (b"BM",), decode_bmp),
-    "GIF": Format((".gif",), (b"GIF87a", b"GIF89a"), decode_gif),
-    "WEBP": Format((".webp",), (b"WEBP",), decode_webp, offset=8),
+    "BMP": Format((".bmp", ".dib"), (b"BM",), photographs.decode_bmp),
+    "GIF": Format((".gif",), (b"GIF87a", b"GIF89a"), photographs.decode_gif),
+    "WEBP": Format((".webp",), (b"WEBP",), photographs.decode_webp, offset=8),
     "NPY": Format((".npy",), (b"\x93NUMPY",), decode_npy, open_npy, npy_axes),
     "NIFTI": Format(
         (".nii", ".nii.gz"),

@@ -16,16 +16,7 @@ from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.fits import PlannedFit
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import MAX_TOGETHER
-from foldwise.judging.statistics.calibration import (
-    MAX_BINS,
-    ece,
-    fit_temperatures,
-    num_bins,
-    perfect_ece,
-    pixel_curve,
-    reliability_curve,
-    tempered,
-)
+from foldwise.judging.statistics import calibration
 from foldwise.judging.statistics.draws import SEED
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval, Spread, interval
 from foldwise.judging.statistics.variance import estimate_variance
@@ -75,7 +66,7 @@ def calibration_section(rows: Rows, judgement: Judgement) -> CalibrationSection 
     return CalibrationSection(
         of=OF[rows.family].replace("the positive class", f"the class {rows.classes[1]!r}"),
         descriptive=False,
-        num_bins=num_bins(len(rows.tested)),
+        num_bins=calibration.num_bins(len(rows.tested)),
         configurations=tuple(
             ConfigurationCalibration(
                 id=id,
@@ -94,7 +85,7 @@ def temperatures_of(rows: Rows, ids: Sequence[str]) -> dict[str, list[float]]:
     made = dict[str, list[float]]()
     for some in _few_enough(rows, ids):
         fits = [(id, rows.validation_outputs(fit)) for id in some for fit in rows.done(id)]
-        heats = fit_temperatures([(own.probabilities, own.truth) for _, own in fits], rows.family)
+        heats = calibration.fit_temperatures([(own.probabilities, own.truth) for _, own in fits], rows.family)
         for (id, _), heat in zip(fits, heats.tolist(), strict=True):
             made.setdefault(id, []).append(heat)
     return made
@@ -148,7 +139,7 @@ def _at_temperatures(
         if heats_BF:
             assert outputs.probabilities is not None
             heat_Bn = np.array(heats_BF)[:, np.searchsorted(folds, outputs.fold)]
-            heated = tempered(outputs.probabilities, heat_Bn[..., None], rows.family)
+            heated = calibration.tempered(outputs.probabilities, heat_Bn[..., None], rows.family)
             outputs = replace(outputs, probabilities=heated)
         made.append(outputs)
     return made
@@ -174,7 +165,7 @@ def _reliability(
 
     The first `num_curves` have bins, which pool the repeats.
     """
-    bins, events = num_bins(len(rows.tested)), [events_of(repeat) for repeat in repeats]
+    bins, events = calibration.num_bins(len(rows.tested)), [events_of(repeat) for repeat in repeats]
     brier, log_loss = (
         [
             [own.estimate for own in unit_scores_of_each(METRICS[name], repeat, rows.units)]
@@ -192,15 +183,15 @@ def _reliability(
     # Pooled over repeats the curve has more in every bin; its intervals must not believe them independent (`worth`).
     pooled, hit = (np.concatenate(column, axis=-1) for column in zip(*events, strict=True))
     alpha = judgement.judge.alpha
-    off = [ece(p, came_true, bins=bins) for p, came_true in events]
-    perfect = [[perfect_ece(own, bins=bins, seed=SEED) for own in p] for p, _ in events]
+    off = [calibration.ece(p, came_true, bins=bins) for p, came_true in events]
+    perfect = [[calibration.perfect_ece(own, bins=bins, seed=SEED) for own in p] for p, _ in events]
     return [
         Reliability(
             brier=_mean(brier, row),
             log_loss=_mean(log_loss, row),
             ece=_mean(off, row),
             ece_perfect=_mean(perfect, row),
-            bins=reliability_curve(pooled[row], hit[row], bins=bins, worth=worth, alpha=alpha)
+            bins=calibration.reliability_curve(pooled[row], hit[row], bins=bins, worth=worth, alpha=alpha)
             if row < num_curves
             else None,
             overconfidence=None,
@@ -285,11 +276,13 @@ def _of_pixels(rows: Rows, comparable: Sequence[str]) -> CalibrationSection:
     configurations = []
     for id in comparable[:MAX_CURVES]:
         every = [outputs for _, outputs in rows.outputs_by_repeat(id)]
-        bins = pixel_curve([outputs.histogram[:, 1:] for outputs in every if outputs.histogram is not None])
+        bins = calibration.pixel_curve(
+            [outputs.histogram[:, 1:] for outputs in every if outputs.histogram is not None]
+        )
         before, name = Reliability(**nothing, bins=bins), rows.by_id[id].name
         configurations.append(
             ConfigurationCalibration(id=id, name=name, temperature=None, before=before, after=None)
         )
     return CalibrationSection(
-        of=OF_PIXELS, descriptive=True, num_bins=MAX_BINS, configurations=tuple(configurations)
+        of=OF_PIXELS, descriptive=True, num_bins=calibration.MAX_BINS, configurations=tuple(configurations)
     )

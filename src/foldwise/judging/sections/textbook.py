@@ -14,16 +14,7 @@ from scipy.stats import false_discovery_control
 
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.scoring import MetricTable, Scored
-from foldwise.judging.statistics.textbook import (
-    Numbers,
-    corrected_t,
-    correlated_t,
-    friedman,
-    holm,
-    mcnemar,
-    paired_t,
-    signed_rank,
-)
+from foldwise.judging.statistics import textbook
 from foldwise.judging.verdict_textbook import FriedmanTest, TestDescription, TextbookPair, TextbookSection
 from foldwise.metrics.outputs import Floats
 from foldwise.metrics.table import Metric
@@ -100,7 +91,7 @@ def textbook_section(judgement: Judgement) -> TextbookSection | None:
     units_CG = scores.units_CG.round(DIGITS)
     ranked = None
     if judgement.metric.groups_equal and len(ids) > 2:
-        ranks = friedman(units_CG, alpha=judgement.judge.alpha)
+        ranks = textbook.friedman(units_CG, alpha=judgement.judge.alpha)
         ranked = FriedmanTest(**ranks | {"mean_ranks": dict(zip(ids, ranks["mean_ranks"], strict=True))})
     return TextbookSection(
         against=ids[winner],
@@ -157,7 +148,7 @@ def _right(metric: Metric, scored: Sequence[Scored]) -> Floats | None:
     return values if np.isin(values, (0, 1)).all() else None
 
 
-def _tests(scores: _Scores, winner: int, rival: int, *, margin: float) -> Numbers:
+def _tests(scores: _Scores, winner: int, rival: int, *, margin: float) -> textbook.Numbers:
     """Every test of a pair, not adjusted yet; None for what these scores do not allow."""
     units = (scores.units_CG[winner] - scores.units_CG[rival]).round(DIGITS)
     folds = (scores.folds_CJ[winner] - scores.folds_CJ[rival]).round(DIGITS)
@@ -166,21 +157,21 @@ def _tests(scores: _Scores, winner: int, rival: int, *, margin: float) -> Number
     K, right_CG = scores.num_folds, scores.right_CG
     return {
         "difference": float(scores.units_CG[winner].mean() - scores.units_CG[rival].mean()),
-        "corrected_t": corrected_t(folds, num_folds=K) if by_fold else None,
-        "correlated_t": correlated_t(folds, num_folds=K, margin=margin) if by_fold else None,
-        "wilcoxon": signed_rank(units) if scores.are_means else None,
-        "mcnemar": mcnemar(right_CG[winner], right_CG[rival]) if right_CG is not None else None,
-        "paired_t": paired_t(units),
+        "corrected_t": textbook.corrected_t(folds, num_folds=K) if by_fold else None,
+        "correlated_t": textbook.correlated_t(folds, num_folds=K, margin=margin) if by_fold else None,
+        "wilcoxon": textbook.signed_rank(units) if scores.are_means else None,
+        "mcnemar": textbook.mcnemar(right_CG[winner], right_CG[rival]) if right_CG is not None else None,
+        "paired_t": textbook.paired_t(units),
     }
 
 
-def _adjusted(name: str, pairs: Sequence[Numbers]) -> list[Numbers | None]:
+def _adjusted(name: str, pairs: Sequence[textbook.Numbers]) -> list[textbook.Numbers | None]:
     """One test of every pair with ``p_holm`` and ``p_bh``, adjusted over the rivals of the winner."""
     possible = [pair[name] for pair in pairs if pair[name] is not None]
     if not possible:
         return [None] * len(pairs)
     p = np.array([test["p"] for test in possible])
-    more = iter(zip(holm(p), false_discovery_control(p), strict=True))
+    more = iter(zip(textbook.holm(p), false_discovery_control(p), strict=True))
     return [
         pair[name] and pair[name] | dict(zip(("p_holm", "p_bh"), next(more), strict=True)) for pair in pairs
     ]

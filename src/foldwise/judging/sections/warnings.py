@@ -8,17 +8,7 @@ from collections.abc import Iterator, Sequence
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import Scored
-from foldwise.judging.sections.fit_warnings import (
-    brief_training,
-    folds_apart,
-    missing,
-    one_class,
-    seeds,
-    unbeaten_cure,
-    undertrained,
-    unequal_budget,
-    unstable,
-)
+from foldwise.judging.sections import fit_warnings
 from foldwise.judging.sections.threshold_report import scarce
 from foldwise.judging.verdict import TRIVIAL_UNBEATEN, State, VerdictWarning
 from foldwise.judging.verdict_configurations import ConfigurationResult
@@ -42,19 +32,19 @@ def run_warnings(
 ) -> Iterator[VerdictWarning | None]:
     """Every warning about the comparison, the gravest kind first; None for those that do not apply."""
     yield trivial(rows, judgement, state, configurations)
-    yield missing(rows, configurations)
+    yield fit_warnings.missing(rows, configurations)
     yield not_distinguishable(judgement, configurations)
     yield small(judgement)
-    yield seeds(rows)
-    yield folds_apart(judgement)
-    yield unstable(judgement, configurations)
-    yield one_class(rows, judgement, configurations)
-    yield brief_training(rows, judgement)
-    yield unequal_budget(rows, judgement)
+    yield fit_warnings.seeds(rows)
+    yield fit_warnings.folds_apart(judgement)
+    yield fit_warnings.unstable(judgement, configurations)
+    yield fit_warnings.one_class(rows, judgement, configurations)
+    yield fit_warnings.brief_training(rows, judgement)
+    yield fit_warnings.unequal_budget(rows, judgement)
     yield rare(rows)
     yield degenerate(rows, judgement)
     yield uncertain_thresholds(rows)
-    yield undertrained(rows, judgement, configurations)
+    yield fit_warnings.undertrained(rows, judgement, configurations)
     yield from edge(configurations)
     yield optimism(judgement, configurations)
     yield confounded(factors)
@@ -68,7 +58,7 @@ def trivial(
         return None
     shown = "is no better" if state == "no_better_than_trivial" else "is not shown to be better"
     message = f"The best configuration, {configurations[0].name}, {shown} than a predictor that never looks at the image."
-    cure = unbeaten_cure(rows, judgement, state)
+    cure = fit_warnings.unbeaten_cure(rows, judgement, state)
     return VerdictWarning(code="TRIVIAL_BASELINE", message=message, cure=cure)
 
 

@@ -13,26 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldwise.judging.statistics.design import (
-    CONFIGURED,
-    PLAIN,
-    TINY,
-    TUNED,
-    Factor,
-    Term,
-    View,
-    level_weights,
-    projections,
-)
-from foldwise.judging.statistics.differences import (
-    DEFAULTS,
-    Contrasts,
-    FactorialScores,
-    IntervalOptions,
-    inferred,
-    of_pairs,
-    snapped,
-)
+from foldwise.judging.statistics import design, differences
 from foldwise.judging.verdict import Conclusion
 from foldwise.metrics.outputs import Floats, Ints
 
@@ -75,34 +56,34 @@ class Effect:
         sets: names of the levels of all other factors -> (V,) scores, nan where there is none.
     """
 
-    factor: Factor
-    view: View
+    factor: design.Factor
+    view: design.View
     means: Floats
     weights: tuple[Floats | None, ...]
     contrasts: tuple[LevelContrast, ...]
     sets: dict[tuple[str, ...], Floats]
 
 
-def views(factors: Sequence[Factor], factor: Factor, estimate: Floats) -> list[View]:
+def views(factors: Sequence[design.Factor], factor: design.Factor, estimate: Floats) -> list[design.View]:
     """The levels as they are; of a nested factor, its families by the mean over their settings and by the best one."""
     L = len(factor.levels)
     if not factor.nested:
-        return [View(PLAIN, factor.levels, np.eye(L))]
+        return [design.View(design.PLAIN, factor.levels, np.eye(L))]
     labels = tuple(dict.fromkeys(factor.families))
     members = np.array([[family == label for family in factor.families] for label in labels])
-    own = level_weights(factors, factor, np.eye(L))
+    own = design.level_weights(factors, factor, np.eye(L))
     means = np.where(own.estimable, own.weights @ estimate, -np.inf)
     best = np.where(members, means, -np.inf).argmax(axis=1)
-    configured = View(CONFIGURED, labels, members / members.sum(axis=1, keepdims=True))
-    return [configured, View(TUNED, labels, np.eye(L)[best])]
+    configured = design.View(design.CONFIGURED, labels, members / members.sum(axis=1, keepdims=True))
+    return [configured, design.View(design.TUNED, labels, np.eye(L)[best])]
 
 
 def effect(
-    factors: Sequence[Factor],
-    factor: Factor,
-    view: View,
-    scores: FactorialScores,
-    options: IntervalOptions = DEFAULTS,
+    factors: Sequence[design.Factor],
+    factor: design.Factor,
+    view: design.View,
+    scores: differences.FactorialScores,
+    options: differences.IntervalOptions = differences.DEFAULTS,
 ) -> Effect:
     """Marginal means of the labels, and all their differences with intervals that hold together.
 
@@ -113,25 +94,25 @@ def effect(
         scores: of the configurations.
         options: of the intervals.
     """
-    estimate, levels = scores.estimate, level_weights(factors, factor, view.mixture)
+    estimate, levels = scores.estimate, design.level_weights(factors, factor, view.mixture)
     means = np.where(levels.estimable, levels.weights @ estimate, np.nan)
     order = np.argsort(-np.nan_to_num(means.round(9), nan=-np.inf), kind="stable")  # rounding decides nothing
-    pairs = Contrasts(levels.weights, *(order[rank] for rank in np.triu_indices(len(order), 1)))
+    pairs = differences.Contrasts(levels.weights, *(order[rank] for rank in np.triu_indices(len(order), 1)))
     estimable, difference = levels.apart(pairs.a, pairs.b), pairs.of(levels.weights @ estimate)
     # The better one first, also where only a difference can be estimated and no mean has ordered them.
-    turned = estimable & (difference < -TINY)
+    turned = estimable & (difference < -design.TINY)
     a, b = np.where(turned, pairs.b, pairs.a), np.where(turned, pairs.a, pairs.b)
     sets = matched_sets(factors, factor, view, estimate)
     agree, matched = _agreement(sets, len(view.labels))
-    tested = Contrasts(levels.weights, a[estimable], b[estimable])
-    single = of_pairs(tested, options.pairs)
-    conclusions = iter(inferred(tested, scores, options) if single is None else single)
+    tested = differences.Contrasts(levels.weights, a[estimable], b[estimable])
+    single = differences.of_pairs(tested, options.pairs)
+    conclusions = iter(differences.inferred(tested, scores, options) if single is None else single)
     contrasts = tuple(
         LevelContrast(i, j, size if seen else None, *counts, **(next(conclusions, {}) if seen else {}))
         for i, j, size, seen, *counts in zip(
             a.tolist(),
             b.tolist(),
-            snapped(np.abs(difference)).tolist(),
+            differences.snapped(np.abs(difference)).tolist(),
             estimable.tolist(),
             agree[a, b].tolist(),
             matched[a, b].tolist(),
@@ -143,7 +124,7 @@ def effect(
 
 
 def matched_sets(
-    factors: Sequence[Factor], factor: Factor, view: View, estimate: Floats
+    factors: Sequence[design.Factor], factor: design.Factor, view: design.View, estimate: Floats
 ) -> dict[tuple[str, ...], Floats]:
     """Configurations that differ in nothing but this factor: the other levels -> (V,) their scores."""
     others = [other for other in factors if other.name != factor.name]
@@ -167,7 +148,7 @@ def _agreement(sets: dict[tuple[str, ...], Floats], V: int) -> tuple[Ints, Ints]
     agree, matched = np.zeros((V, V), np.int64), np.zeros((V, V), np.int64)
     for scores_V in sets.values():
         apart = scores_V[:, None] - scores_V
-        agree += apart > TINY
+        agree += apart > design.TINY
         matched += np.isfinite(apart)
     return agree, matched
 
@@ -183,11 +164,11 @@ class Shares:
     """
 
     noise: float
-    of: dict[Term, float]
-    aliased: tuple[Term, ...]
+    of: dict[design.Term, float]
+    aliased: tuple[design.Term, ...]
 
 
-def shares(factors: Sequence[Factor], scores: FactorialScores) -> Shares | None:
+def shares(factors: Sequence[design.Factor], scores: differences.FactorialScores) -> Shares | None:
     """Variance shares freed from noise: (SS - tr(P Cov))+ of every term over the sum of these; None without inference."""
     if scores.variance is None or len(factors) < 2:
         return None
@@ -196,7 +177,7 @@ def shares(factors: Sequence[Factor], scores: FactorialScores) -> Shares | None:
     centred = np.eye(C) - 1 / C
     # Noise is taken off each: on 92 images the raw share of an interaction was 0.52 where the true one was 0.25.
     total, noise = float(estimate @ centred @ estimate), float(np.trace(centred @ covariance))
-    by_term, rest = projections(factors)
+    by_term, rest = design.projections(factors)
     aliased = tuple(term for term, onto in by_term.items() if np.trace(onto) < 0.5)
     ratio = noise / total if total > 0 else float("inf")
     if total < MOSTLY_NOISE * noise or total <= 0:

@@ -21,15 +21,7 @@ from foldwise.learning.checkpoints.winner import ENCODER
 from foldwise.learning.job import Job
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import Classifier, DataShape, layout_for
-from foldwise.learning.training.devices import (
-    Stopwatch,
-    autocast,
-    device_name,
-    latency_ms,
-    pick_device,
-    precision_for,
-    steady,
-)
+from foldwise.learning.training import devices
 from foldwise.learning.training.energy import Spending
 from foldwise.runs.leases import Beat
 from foldwise.storage import write_array
@@ -53,21 +45,21 @@ def features_item(job: Job) -> dict[str, Any]:
     settings, stated, scratch = job.settings, job.settings["encoder"], job.scratch
     first, every = settings.get("images", (0, 1))
     is_first = settings.get("view", 0) == first == 0
-    device = pick_device(stated.get("device", "auto"), job.device)
-    with steady(settings["seed"], settings["threads"], device):
+    device = devices.pick_device(stated.get("device", "auto"), job.device)
+    with devices.steady(settings["seed"], settings["threads"], device):
         spent = Spending(device)
         network = _frozen_encoder(stated, job.packed, settings["seed"]).to(device)
         norm = _shared_normalization(job)
         pictures = Pictures(job.packed, norm, device)
-        precision = precision_for(stated.get("precision", "auto"), device)
-        watch, cases = Stopwatch(device), np.arange(len(job.packed))[first::every]
+        precision = devices.precision_for(stated.get("precision", "auto"), device)
+        watch, cases = devices.Stopwatch(device), np.arange(len(job.packed))[first::every]
         with watch.lap():
             features_NF = encoded(
                 network, pictures, cases, settings, precision=precision, beat=spent.beside(job.beat)
             )
         write_array(scratch / FEATURES, features_NF)
         memory_and_energy = spent.record()
-        cost = {"device": device.type, "device_name": device_name(device), "precision": precision}
+        cost = {"device": device.type, "device_name": devices.device_name(device), "precision": precision}
         if is_first:  # one copy is enough for the fits that need them all, and one measurement
             write_weights(scratch / ENCODER, network.encoder, prefix="encoder.")
             cost |= _encoder_cost(network, pictures, precision)
@@ -100,7 +92,7 @@ def encoded(
     network.to(memory_format=layout)
     features_NF = np.empty((0, 0), np.float32)
     for batch, inputs in _viewed(pictures, cases, settings):
-        with autocast(pictures.device, precision):
+        with devices.autocast(pictures.device, precision):
             features = network.features(inputs.contiguous(memory_format=layout)).float().cpu().numpy()
         if not done:
             features_NF = np.empty((len(cases), features.shape[1]), np.float32)
@@ -167,8 +159,8 @@ def _encoder_cost(network: Classifier, pictures: Pictures, precision: str) -> di
     """Of the encoder alone; each fit adds its head."""
     device = pictures.device
     image = pictures.gather(np.arange(1)).inputs.contiguous(memory_format=layout_for(network))
-    with autocast(device, precision):
-        latency = latency_ms(network.features, image, device)
+    with devices.autocast(device, precision):
+        latency = devices.latency_ms(network.features, image, device)
     return {
         "parameters": sum(values.numel() for values in network.encoder.parameters()),
         "latency_ms": latency,

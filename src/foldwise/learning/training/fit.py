@@ -16,15 +16,9 @@ from torch import Tensor, nn
 from foldwise.data.batches.sampling import presence, stratified_sample
 from foldwise.learning.checkpoints.saved import versions
 from foldwise.learning.job import Job
+from foldwise.learning.training import fit_files
 from foldwise.learning.training.devices import Stopwatch
 from foldwise.learning.training.energy import Spending
-from foldwise.learning.training.fit_files import (
-    Watch,
-    images_to_watch,
-    write_losses,
-    write_network,
-    write_scores,
-)
 from foldwise.learning.training.resuming import ResumedTraining, resumable
 from foldwise.learning.training.scoring import Scores, evaluate
 from foldwise.learning.training.setup import FitRequest, TrainingSetup, set_up, with_less_memory
@@ -67,9 +61,9 @@ def _fit(
     with chosen.evaluating.lap():
         train = None if shown is None else score(request, setup, resuming, shown, last=True)
         test = score(request, setup, resuming, request.split.test, fully=True, last=True)
-    write_scores(request, scratch, train=train, validation=chosen.best_validation, test=test)
-    weights = write_network(request, setup, scratch)
-    write_losses(request, chosen.watch, scratch)
+    fit_files.write_scores(request, scratch, train=train, validation=chosen.best_validation, test=test)
+    weights = fit_files.write_network(request, setup, scratch)
+    fit_files.write_losses(request, chosen.watch, scratch)
     log = [json.dumps(record) for record in chosen.epochs]
     log.append(f"best epoch {chosen.best_epoch} by {chosen.by.metric.name}")
     (scratch / "log.txt").write_text("\n".join(log) + "\n", encoding="utf-8")
@@ -140,7 +134,7 @@ class EpochChoice:
     by: Selector
     evaluating: Stopwatch
     spent: Spending
-    watch: Watch | None
+    watch: fit_files.Watch | None
     epochs: list[dict[str, Any]] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     best_epoch: int = 0
@@ -232,12 +226,14 @@ def _record(epoch: Epoch, validation: Scores, task: Task, value: float, steadied
     }
 
 
-def _watch(request: FitRequest) -> Watch | None:
+def _watch(request: FitRequest) -> fit_files.Watch | None:
     """In the first fold of a segmentation, where a report shows maps through training."""
     first = request.settings["repeat"] == request.settings["fold"] == 0
     if not (request.segmentation and first):
         return None
-    return Watch(images_to_watch(request.packed, request.split.validation), request.training.epochs)
+    return fit_files.Watch(
+        fit_files.images_to_watch(request.packed, request.split.validation), request.training.epochs
+    )
 
 
 def scored_in_training(request: FitRequest) -> np.ndarray:
@@ -257,7 +253,7 @@ def score(
     *,
     fully: bool = False,
     last: bool = False,
-    watch: Watch | None = None,
+    watch: fit_files.Watch | None = None,
 ) -> Scores:
     """What the network says about whole, unchanged images; after the `last` epoch nobody asks for its loss."""
     learner, loss = setup.learner, None if last else setup.learner.loss

@@ -20,14 +20,7 @@ from foldwise.learning.networks.models import build, build_head
 from foldwise.learning.networks.network import DataShape, layout_for, load_body
 from foldwise.learning.objectives.losses import make_grouped_loss, make_loss
 from foldwise.learning.objectives.optimizers import make_optimizer, make_schedule
-from foldwise.learning.training.devices import (
-    device_name,
-    latency_ms,
-    pick_device,
-    precision_for,
-    release_memory,
-    steady,
-)
+from foldwise.learning.training import devices
 from foldwise.learning.training.scoring import ForwardPass, Loss
 from foldwise.learning.training.train import BatchesOf, Learner
 from foldwise.runs.device_memory import is_out_of_memory, workers_here
@@ -68,7 +61,7 @@ class FitRequest:
             MissingExtra: the device that is asked for is not here.
         """
         training = training or Training.model_validate(job.settings["training"])
-        device = pick_device(training.device, job.device)
+        device = devices.pick_device(training.device, job.device)
         encoder, pretrained = Encoder.among(job.inputs), Pretrained.among(job.inputs)
         return cls(job.settings, training, job.packed, job.split, device, encoder, pretrained)
 
@@ -85,7 +78,7 @@ class FitRequest:
     @property
     def precision(self) -> str:
         """fp32 or bf16."""
-        return precision_for(self.training.precision, self.device)
+        return devices.precision_for(self.training.precision, self.device)
 
     @property
     def pass_size(self) -> int:
@@ -96,7 +89,7 @@ class FitRequest:
         """What the costs of a result depend on, for its record."""
         return {
             "device": self.device.type,
-            "device_name": device_name(self.device),
+            "device_name": devices.device_name(self.device),
             "precision": self.precision,
             "batch_size": self.training.batch_size,
             "batch_halvings": self.halvings,
@@ -127,7 +120,9 @@ class TrainingSetup:
         # One image: what somebody waits for who asks about it. Throughput, in batches, is measured apart.
         network, forward = self.learner.network.eval(), self.learner.forward
         image = self.source.gather(np.arange(1))
-        return latency_ms(lambda inputs: forward.logits(network, inputs), image.inputs, forward.device)
+        return devices.latency_ms(
+            lambda inputs: forward.logits(network, inputs), image.inputs, forward.device
+        )
 
 
 def with_less_memory(request: FitRequest, work: Callable[[FitRequest], Made]) -> Made:
@@ -137,7 +132,7 @@ def with_less_memory(request: FitRequest, work: Callable[[FitRequest], Made]) ->
     """
     while True:
         try:
-            with steady(request.seed, request.settings["threads"], request.device):
+            with devices.steady(request.seed, request.settings["threads"], request.device):
                 return work(request)
         except RuntimeError as error:
             # Memory that others took says nothing of this batch; and who is alone gets the numbers of who always was.
@@ -145,7 +140,7 @@ def with_less_memory(request: FitRequest, work: Callable[[FitRequest], Made]) ->
                 raise
         # Out here the failed attempt's tensors are free. From the start, so that all epochs are alike.
         request = replace(request, halvings=request.halvings + 1)
-        release_memory(request.device)
+        devices.release_memory(request.device)
 
 
 def set_up(request: FitRequest) -> TrainingSetup:

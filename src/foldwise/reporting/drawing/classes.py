@@ -9,18 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from foldwise.reporting.drawing.svg import (
-    Numbers,
-    Scale,
-    drawing,
-    element,
-    fitted,
-    grid,
-    marker,
-    scale_over,
-    text,
-    tick_labels,
-)
+from foldwise.reporting.drawing import svg
 from foldwise.reporting.wording import score
 
 MAX_DRAWN = 40  # classes
@@ -56,43 +45,45 @@ def class_strip(
     values = [dot.value for _, _, others in rows for dot in others]
     values += [value for _, value, _ in rows if value is not None]
     left = min(240, 24 + 7 * max(len(name) for name, *_ in rows))
-    x = scale_over(values, left, width - 30)
+    x = svg.scale_over(values, left, width - 30)
     bottom = 18 + 30 * len(rows)
-    parts = [*grid(x, 10, bottom, 6), *tick_labels(x, bottom + 14, 6)]
+    parts = [*svg.grid(x, 10, bottom, 6), *svg.tick_labels(x, bottom + 14, 6)]
     for index, row in enumerate(rows):
         parts += _line(row, x, 26.0 + 30 * index, winner)
-    parts.append(text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
+    parts.append(svg.text(f"{title} →", width - 30, bottom + 28, anchor="end", class_="tick title"))
     named, numbers = f"{title} of every class", _strip_numbers(rows, winner)
-    return drawing(*parts, width=width, height=bottom + 34, title=named, class_="chart wide", numbers=numbers)
+    return svg.drawing(
+        *parts, width=width, height=bottom + 34, title=named, class_="chart wide", numbers=numbers
+    )
 
 
-def _line(row: StripRow, x: Scale, middle: float, winner: Dot | None) -> list[Markup]:
+def _line(row: StripRow, x: svg.Scale, middle: float, winner: Dot | None) -> list[Markup]:
     """The name of a class, the dots of the others, and the winner with its number."""
     name, value, others = row
-    parts = [text(fitted(name, 32), x.start - 14, middle + 4, class_="name", anchor="end")]
+    parts = [svg.text(svg.fitted(name, 32), x.start - 14, middle + 4, class_="name", anchor="end")]
     for number, dot in enumerate(others):
         # In three lanes, so that equal values can be told apart.
         lane = middle + (number % 3 - 1) * 3
         owner = dot.configuration
         parts.append(
-            element("circle", cx=x(dot.value), cy=lane, r=3.4, class_="dot", data_configuration=owner)
+            svg.element("circle", cx=x(dot.value), cy=lane, r=3.4, class_="dot", data_configuration=owner)
         )
     if value is not None:
         owner, left = winner.configuration if winner else None, x(value)
         kind = "mark winner"
-        parts.append(marker(left, middle, shape="diamond", class_=kind, size=6, configuration=owner))
-        parts.append(text(score(value), left, middle - 9, class_="name strong", anchor="middle"))
+        parts.append(svg.marker(left, middle, shape="diamond", class_=kind, size=6, configuration=owner))
+        parts.append(svg.text(score(value), left, middle - 9, class_="name strong", anchor="middle"))
     return parts
 
 
-def _strip_numbers(rows: Sequence[StripRow], winner: Dot | None) -> Numbers:
+def _strip_numbers(rows: Sequence[StripRow], winner: Dot | None) -> svg.Numbers:
     """A row for each class; a column for each configuration, the winner first."""
     names = dict.fromkeys(dot.name for _, _, others in rows for dot in others)
     table = []
     for name, value, others in rows:
         values = {dot.name: dot.value for dot in others}
         table.append((name, *((value,) if winner else ()), *(values.get(other) for other in names)))
-    return Numbers(("", *((winner.name,) if winner else ()), *names), table)
+    return svg.Numbers(("", *((winner.name,) if winner else ()), *names), table)
 
 
 def commonest(rows: Sequence[Any], numbers: Sequence[float]) -> tuple[list[Any], int]:
@@ -105,17 +96,17 @@ def bars(rows: Sequence[tuple[str, int]], *, title: str, width: int = 420) -> Ma
     """Counts as bars with their numbers."""
     most = max((value for _, value in rows), default=1) or 1
     left = min(220, 20 + 7 * max((len(name) for name, _ in rows), default=1))
-    x = Scale(0, most, left, width - 60)
+    x = svg.Scale(0, most, left, width - 60)
     parts = []
     for index, (name, value) in enumerate(rows):
         top, end = 4.0 + 24 * index, x(value)
-        parts.append(text(fitted(name, 30), left - 8, top + 13, class_="name", anchor="end"))
+        parts.append(svg.text(svg.fitted(name, 30), left - 8, top + 13, class_="name", anchor="end"))
         parts.append(
-            element("rect", x=left, y=top, width=max(end - left, 1), height=17, rx=2, class_="count")
+            svg.element("rect", x=left, y=top, width=max(end - left, 1), height=17, rx=2, class_="count")
         )
-        parts.append(text(str(value), end + 6, top + 13, class_="name"))
-    numbers = Numbers(("", title), rows)
-    return drawing(*parts, width=width, height=8 + 24 * len(rows), title=title, numbers=numbers)
+        parts.append(svg.text(str(value), end + 6, top + 13, class_="name"))
+    numbers = svg.Numbers(("", title), rows)
+    return svg.drawing(*parts, width=width, height=8 + 24 * len(rows), title=title, numbers=numbers)
 
 
 def correlation_matrix(names: Sequence[str], phi: Any, together: Any, *, title: str) -> Markup:
@@ -133,30 +124,30 @@ def correlation_matrix(names: Sequence[str], phi: Any, together: Any, *, title: 
     parts = []
     for b, name in enumerate(names):
         top = 4.0 + side * b
-        words = f"{fitted(name, MAX_NAME)}  {b + 1}"
-        parts.append(text(words, left - 6, top + side / 2 + 4, class_="name", anchor="end"))
+        words = f"{svg.fitted(name, MAX_NAME)}  {b + 1}"
+        parts.append(svg.text(words, left - 6, top + side / 2 + 4, class_="name", anchor="end"))
         for a in range(b):
             if math.isfinite(phi[a, b]):
                 words = f"{names[a]} and {name}: {phi[a, b]:.3f}, together in {int(together[a, b])}"
                 parts += _cell((left + side * a, top), side, float(phi[a, b]), strongest, words)
-        parts.append(text(str(b + 1), left + side * (b + 0.5), top + side / 2 + 4, anchor="middle"))
+        parts.append(svg.text(str(b + 1), left + side * (b + 0.5), top + side / 2 + 4, anchor="middle"))
     below = 4.0 + side * K
     parts += _legend(left, below + 18, strongest)
     # The legend is 240 pixels wide, even below a small matrix.
     width = max(left + side * K + 6, left + 250)
     rows = [(names[a], names[b], float(phi[a, b]), int(together[a, b])) for a, b in pairs]
-    numbers = Numbers(("label", "other", "correlation", "images with both"), rows)
+    numbers = svg.Numbers(("label", "other", "correlation", "images with both"), rows)
     # A wide one is scrolled on a phone, where it could not be read otherwise.
     kind = "chart wide" if width > 560 else "chart"
-    return drawing(*parts, width=width, height=below + 52, title=title, class_=kind, numbers=numbers)
+    return svg.drawing(*parts, width=width, height=below + 52, title=title, class_=kind, numbers=numbers)
 
 
 def _cell(corner: tuple[float, float], side: int, value: float, strongest: float, words: str) -> list[Markup]:
     """A square whose depth of colour is the correlation; with its number where there is room."""
     x, y = corner
-    cell = element(
+    cell = svg.element(
         "rect",
-        element("title", words.replace("-", "−")),
+        svg.element("title", words.replace("-", "−")),
         x=x + 0.5,
         y=y + 0.5,
         width=side - 1,
@@ -168,7 +159,7 @@ def _cell(corner: tuple[float, float], side: int, value: float, strongest: float
         return [cell]
     written = f"{value:+.2f}".replace("-", "−").replace("0.", ".").removeprefix("+")
     written = written if abs(value) >= 0.005 else "0"
-    return [cell, text(written, x + side / 2, y + side / 2 + 4, class_="name phinumber", anchor="middle")]
+    return [cell, svg.text(written, x + side / 2, y + side / 2 + 4, class_="name phinumber", anchor="middle")]
 
 
 def _sign(value: float) -> str:
@@ -185,8 +176,8 @@ def _legend(left: float, top: float, strongest: float) -> list[Markup]:
     for index, share in enumerate(STEPS):
         x, depth = left + 40.0 * index, _depth(share, 1.0)
         parts.append(
-            element("rect", x=x, y=top, width=38, height=10, class_=_sign(share), fill_opacity=depth)
+            svg.element("rect", x=x, y=top, width=38, height=10, class_=_sign(share), fill_opacity=depth)
         )
         written = f"{share * strongest:.2f}".replace("-", "−")
-        parts.append(text(written, x + 19, top + 23, anchor="middle"))
+        parts.append(svg.text(written, x + 19, top + 23, anchor="middle"))
     return parts

@@ -9,18 +9,7 @@ from markupsafe import Markup
 
 from foldwise.judging.curves import Line, RankingCurve, ThresholdCurve
 from foldwise.judging.verdict_sections import ReliabilityBin
-from foldwise.reporting.drawing.svg import (
-    Numbers,
-    Scale,
-    axes,
-    curve,
-    drawing,
-    element,
-    line,
-    marker,
-    text,
-    upright,
-)
+from foldwise.reporting.drawing import svg
 from foldwise.reporting.wording import amount, interval, score
 
 AXES = {"roc": ("1 − specificity →", "↑ sensitivity"), "pr": ("recall →", "↑ precision")}
@@ -36,27 +25,27 @@ def curve_panel(
     title: str, lines: Sequence[tuple[str, RankingCurve]], *, kind: str, chance: float | None = None
 ) -> Markup:
     """ROC (kind "roc") or precision-recall (kind "pr") of one class: the first line is the winner, with its folds."""
-    x, y = Scale(0, 1, 34, 214), Scale(0, 1, 196, 16)
+    x, y = svg.Scale(0, 1, 34, 214), svg.Scale(0, 1, 196, 16)
     names = AXES[kind]
-    parts = [axes(x, y, x_title=names[0], y_title=names[1], count=4)]
+    parts = [svg.axes(x, y, x_title=names[0], y_title=names[1], count=4)]
     if kind == "roc":
-        parts.append(line([(x(0), y(0)), (x(1), y(1))], "chance"))
+        parts.append(svg.line([(x(0), y(0)), (x(1), y(1))], "chance"))
     elif chance is not None:
-        parts.append(line([(x(0), y(chance)), (x(1), y(chance))], "chance"))
+        parts.append(svg.line([(x(0), y(chance)), (x(1), y(chance))], "chance"))
     # The winner last, on top of all others.
     for configuration, other in reversed(lines[1:]):
         if other.mean:
-            parts.append(_of(configuration, curve(other.mean, x, y, "curve other")))
+            parts.append(_of(configuration, svg.curve(other.mean, x, y, "curve other")))
     for configuration, winner in lines[:1]:
-        parts += [curve(fold, x, y, "curve fold") for fold in winner.folds]
+        parts += [svg.curve(fold, x, y, "curve fold") for fold in winner.folds]
         if winner.mean:
-            parts.append(_of(configuration, curve(winner.mean, x, y, "curve winner")))
-    numbers = Numbers(("configuration", "fold", *(name.strip("→↑ ") for name in names)), _points(lines))
-    return drawing(*parts, width=224, height=228, title=title, numbers=numbers)
+            parts.append(_of(configuration, svg.curve(winner.mean, x, y, "curve winner")))
+    numbers = svg.Numbers(("configuration", "fold", *(name.strip("→↑ ") for name in names)), _points(lines))
+    return svg.drawing(*parts, width=224, height=228, title=title, numbers=numbers)
 
 
 def _of(configuration: str, drawn: Markup) -> Markup:
-    return element("g", drawn, data_configuration=configuration) if configuration else drawn
+    return svg.element("g", drawn, data_configuration=configuration) if configuration else drawn
 
 
 def _points(lines: Sequence[tuple[str, RankingCurve]]) -> list[tuple[str | float | None, ...]]:
@@ -71,17 +60,17 @@ def _points(lines: Sequence[tuple[str, RankingCurve]]) -> list[tuple[str | float
 def threshold_panel(title: str, curves: ThresholdCurve) -> Markup:
     """F1 of one label against its threshold: every fit thin, their mean thick, and a mark at each threshold chosen."""
     # Logarithmic, since the best threshold of a rare label is far below one half.
-    x, y = Scale(0.001, 1, 30, 216, log=True), Scale(0, 1, 110, 14)
-    parts = [axes(x, y, x_title="threshold →", y_title="↑ F1", count=2)]
-    parts += [curve(fold, x, y, "curve fold") for fold in curves.folds]
+    x, y = svg.Scale(0.001, 1, 30, 216, log=True), svg.Scale(0, 1, 110, 14)
+    parts = [svg.axes(x, y, x_title="threshold →", y_title="↑ F1", count=2)]
+    parts += [svg.curve(fold, x, y, "curve fold") for fold in curves.folds]
     if curves.mean is not None:
-        parts.append(curve(curves.mean, x, y, "curve winner"))
-    parts += [upright(x.clamped(limit), y.start, y.start - 12, "limit") for limit in curves.chosen]
+        parts.append(svg.curve(curves.mean, x, y, "curve winner"))
+    parts += [svg.upright(x.clamped(limit), y.start, y.start - 12, "limit") for limit in curves.chosen]
     lines: list[tuple[str | int, Line]] = [*enumerate(curves.folds, 1)]
     lines += [("mean", curves.mean)] if curves.mean is not None else []
     rows = [(fit, float(a), float(b)) for fit, points in lines for a, b in zip(*points, strict=True)]
-    numbers = Numbers(("fit", "threshold", "F1"), rows)
-    return drawing(*parts, width=226, height=142, title=title, numbers=numbers)
+    numbers = svg.Numbers(("fit", "threshold", "F1"), rows)
+    return svg.drawing(*parts, width=226, height=142, title=title, numbers=numbers)
 
 
 def reliability_panel(title: str, bins: Sequence[ReliabilityBin], *, num_bins: int, axis: str) -> Markup:
@@ -92,25 +81,25 @@ def reliability_panel(title: str, bins: Sequence[ReliabilityBin], *, num_bins: i
         num_bins: how many there are between 0 and 1, also those that hold nothing.
         axis: its title: what the probabilities are of.
     """
-    x, y = Scale(0, 1, 38, 240), Scale(0, 1, 216, 22)
-    parts = [axes(x, y, x_title=f"{axis} →", y_title="↑ share that came true", count=4)]
-    parts.append(line([(x(0), y(0)), (x(1), y(1))], "chance"))
+    x, y = svg.Scale(0, 1, 38, 240), svg.Scale(0, 1, 216, 22)
+    parts = [svg.axes(x, y, x_title=f"{axis} →", y_title="↑ share that came true", count=4)]
+    parts.append(svg.line([(x(0), y(0)), (x(1), y(1))], "chance"))
     points = [(x(group.mean), y(group.share)) for group in bins]
-    parts.append(line(points, "curve winner"))
+    parts.append(svg.line(points, "curve winner"))
     for group, (left, top) in zip(bins, points, strict=True):
         words = f"predicted {score(group.mean, 2)}, came true {score(group.share, 2)}"
         if group.low is not None and group.high is not None:
-            parts.append(upright(left, y(group.low), y(group.high), "bar winner"))
+            parts.append(svg.upright(left, y(group.low), y(group.high), "bar winner"))
             words += f" ({interval(group.low, group.high)})"
         words += f"; {amount(group.count)} times"
-        parts.append(marker(left, top, shape="circle", class_="mark winner", size=3.4, title=words))
+        parts.append(svg.marker(left, top, shape="circle", class_="mark winner", size=3.4, title=words))
     parts += _counts(bins, x, num_bins)
     rows = [(group.mean, group.share, group.low, group.high, group.count) for group in bins]
-    numbers = Numbers((axis, "share that came true", "low", "high", "count"), rows)
-    return drawing(*parts, width=250, height=RELIABILITY_HEIGHT, title=title, numbers=numbers)
+    numbers = svg.Numbers((axis, "share that came true", "low", "high", "count"), rows)
+    return svg.drawing(*parts, width=250, height=RELIABILITY_HEIGHT, title=title, numbers=numbers)
 
 
-def _counts(bins: Sequence[ReliabilityBin], x: Scale, num_bins: int) -> list[Markup]:
+def _counts(bins: Sequence[ReliabilityBin], x: svg.Scale, num_bins: int) -> list[Markup]:
     """Bars below the axis: a bin of few predictions says little."""
     most = max((group.count for group in bins), default=1)
     width, parts = (x.end - x.start) / num_bins, []
@@ -118,13 +107,13 @@ def _counts(bins: Sequence[ReliabilityBin], x: Scale, num_bins: int) -> list[Mar
         left = x.start + width * min(int(group.mean * num_bins), num_bins - 1)
         tall = max(TALLEST_PX * group.count / most, 1.0)
         top = RELIABILITY_HEIGHT - 4 - tall
-        parts.append(element("rect", x=left + 0.5, y=top, width=width - 1, height=tall, class_="filled"))
+        parts.append(svg.element("rect", x=left + 0.5, y=top, width=width - 1, height=tall, class_="filled"))
     words = f"how often, up to {amount(most)}"
-    return [*parts, text(words, x.start, RELIABILITY_HEIGHT - 11 - TALLEST_PX, class_="tick title")]
+    return [*parts, svg.text(words, x.start, RELIABILITY_HEIGHT - 11 - TALLEST_PX, class_="tick title")]
 
 
 @dataclass(frozen=True)
-class Sizes(Scale):
+class Sizes(svg.Scale):
     """A logarithmic scale whose ticks are the batch sizes that were measured."""
 
     shown: tuple[int, ...] = ()
@@ -149,26 +138,26 @@ def speed_panel(
     x = Sizes(sizes[0] / AIR, sizes[-1] * AIR, 46, 272, log=True, shown=tuple(sizes))
     top = max([*(high for *_, high in every), *limits.values()], default=1.0)
     # From 0, so that half the height is half the speed.
-    y = Scale(0, top * 1.05, 168, 22)
-    parts = [axes(x, y, x_title="images in a batch →", y_title="↑ images per second", count=4)]
-    parts.append(line([(x(size), y(value)) for size, value in sorted(limits.items())], "chance"))
+    y = svg.Scale(0, top * 1.05, 168, 22)
+    parts = [svg.axes(x, y, x_title="images in a batch →", y_title="↑ images per second", count=4)]
+    parts.append(svg.line([(x(size), y(value)) for size, value in sorted(limits.items())], "chance"))
     for index, (hue, rows) in enumerate(measured.items()):
         parts += _speeds(rows, hue, x, y, (index - (len(measured) - 1) / 2) * APART_PX)
     table: list[tuple[str | float | None, ...]] = [
         (SHAPES[hue % len(SHAPES)], *row) for hue, rows in measured.items() for row in rows
     ]
     table += [("limit", size, value, None, None) for size, value in sorted(limits.items())]
-    numbers = Numbers(("line", "images in a batch", "images per second", "slowest", "fastest"), table)
-    return drawing(*parts, width=280, height=206, title=title, numbers=numbers)
+    numbers = svg.Numbers(("line", "images in a batch", "images per second", "slowest", "fastest"), table)
+    return svg.drawing(*parts, width=280, height=206, title=title, numbers=numbers)
 
 
-def _speeds(rows: Sequence[Measured], hue: int, x: Scale, y: Scale, aside: float) -> list[Markup]:
+def _speeds(rows: Sequence[Measured], hue: int, x: svg.Scale, y: svg.Scale, aside: float) -> list[Markup]:
     """A line through the medians, and at each a range and a mark."""
     points = [(x(size) + aside, y(median)) for size, median, *_ in rows]
-    parts = [line(points, f"series hue{hue}")]
+    parts = [svg.line(points, f"series hue{hue}")]
     for (size, median, low, high), (left, top) in zip(rows, points, strict=True):
-        parts.append(upright(left, y(low), y(high), f"series thin hue{hue}"))
+        parts.append(svg.upright(left, y(low), y(high), f"series thin hue{hue}"))
         words = f"batches of {size}: {median:.3g} images per second, {low:.3g} to {high:.3g}"
         shape = SHAPES[hue % len(SHAPES)]
-        parts.append(marker(left, top, shape=shape, class_=f"speed hue{hue}", size=3.4, title=words))
+        parts.append(svg.marker(left, top, shape=shape, class_=f"speed hue{hue}", size=3.4, title=words))
     return parts

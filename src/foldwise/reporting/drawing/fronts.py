@@ -9,18 +9,8 @@ from markupsafe import Markup
 
 from foldwise.judging.verdict import CostFront
 from foldwise.judging.verdict_configurations import ConfigurationResult
+from foldwise.reporting.drawing import svg
 from foldwise.reporting.drawing.rows import SHAPE_OF, standing
-from foldwise.reporting.drawing.svg import (
-    Numbers,
-    Scale,
-    axes,
-    drawing,
-    line,
-    marker,
-    scale_over,
-    text,
-    upright,
-)
 
 WIDTH, HEIGHT = 330, 270
 LOG_FROM = 8  # times as much at the most as at the least: a logarithmic axis
@@ -62,11 +52,11 @@ def front_panel(
     """
     costs = front.values
     members = {member.id: member for member in front.members}
-    x = scale_over(
+    x = svg.scale_over(
         costs.values(), 40, WIDTH - 14, margin=0.08, log=max(costs.values()) > LOG_FROM * min(costs.values())
     )
     named = [id for id in costs if id in members or results[id].verdict == "winner"]
-    y = scale_over(heights, HEIGHT - 38, 26, margin=0.08)
+    y = svg.scale_over(heights, HEIGHT - 38, 26, margin=0.08)
     spots = [  # the best last, on top of all others
         Spot(
             result,
@@ -79,8 +69,8 @@ def front_panel(
         if id in costs
     ]
     spots.sort(key=lambda spot: spot.on_front)
-    parts = [axes(x, y, x_title=f"{axis} →", y_title=score, count=4)]
-    parts.append(line(_steps([spot for spot in spots if spot.on_front], y), "frontline"))
+    parts = [svg.axes(x, y, x_title=f"{axis} →", y_title=score, count=4)]
+    parts.append(svg.line(_steps([spot for spot in spots if spot.on_front], y), "frontline"))
     for spot in spots:
         parts += _point(spot, y, few=len(spots) <= MAX_WHISKERS, title=words[spot.result.id])
     lettered = [
@@ -89,8 +79,8 @@ def front_panel(
     parts += _letters(lettered, spots)
     rows = [_numbers(result, letters, costs, members) for id, result in results.items() if id in costs]
     columns = ("configuration", "letter", axis, score.strip("↑↓ "), "low", "high", "on the front")
-    numbers = Numbers(columns, rows)
-    return drawing(*parts, width=WIDTH, height=HEIGHT, title=f"Score against {axis}", numbers=numbers)
+    numbers = svg.Numbers(columns, rows)
+    return svg.drawing(*parts, width=WIDTH, height=HEIGHT, title=f"Score against {axis}", numbers=numbers)
 
 
 def _numbers(
@@ -121,7 +111,7 @@ def _ends(results: Sequence[ConfigurationResult]) -> list[float]:
     return [value for value in ends if value is not None]
 
 
-def _steps(front: Sequence[Spot], y: Scale) -> list[tuple[float, float]]:
+def _steps(front: Sequence[Spot], y: svg.Scale) -> list[tuple[float, float]]:
     """What can be had for at most so much: up at every configuration of the front, and level to the next."""
     points: list[tuple[float, float]] = []
     for spot in sorted(front, key=lambda spot: spot.x):
@@ -131,7 +121,7 @@ def _steps(front: Sequence[Spot], y: Scale) -> list[tuple[float, float]]:
     return [*points, (WIDTH - 14, points[-1][1])] if points else []
 
 
-def _point(spot: Spot, y: Scale, *, few: bool, title: str) -> list[Markup]:
+def _point(spot: Spot, y: svg.Scale, *, few: bool, title: str) -> list[Markup]:
     result, kind = spot.result, standing(spot.result)
     faint = "" if spot.on_front or result.could_be_best else " faint"
     parts = []
@@ -142,7 +132,7 @@ def _point(spot: Spot, y: Scale, *, few: bool, title: str) -> list[Markup]:
         and y.inside(result.estimate or 0.0)
     ):
         parts.append(
-            upright(
+            svg.upright(
                 spot.x,
                 y.clamped(result.low),
                 y.clamped(result.high),
@@ -157,7 +147,7 @@ def _point(spot: Spot, y: Scale, *, few: bool, title: str) -> list[Markup]:
         "title": title,
         "configuration": result.id,
     }
-    return [*parts, marker(spot.x, spot.y, size=5.2, **mark)]
+    return [*parts, svg.marker(spot.x, spot.y, size=5.2, **mark)]
 
 
 def _letters(lettered: Sequence[tuple[str, Spot]], spots: Sequence[Spot]) -> list[Markup]:
@@ -174,7 +164,7 @@ def _letters(lettered: Sequence[tuple[str, Spot]], spots: Sequence[Spot]) -> lis
         ]
         box = min(inside or boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
         taken.append(box)
-        parts.append(text(letter, box[0], box[3] - 1, class_="name strong letter"))
+        parts.append(svg.text(letter, box[0], box[3] - 1, class_="name strong letter"))
     return parts
 
 

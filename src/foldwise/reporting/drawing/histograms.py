@@ -8,19 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from foldwise.reporting.drawing.svg import (
-    RAISED,
-    Numbers,
-    Scale,
-    axes,
-    drawing,
-    element,
-    line,
-    polygon,
-    text,
-    tick_text,
-    upright,
-)
+from foldwise.reporting.drawing import svg
 
 WIDTH, LEFT, RIGHT, TOP = 250, 44, 242, 40
 STEP_PX, HEIGHT_PX = 15, 34  # from one floor to the next, and of the highest ridge
@@ -37,19 +25,19 @@ def histogram(title: str, shares: Sequence[Floats], reach: float, highest: float
         reach: end of the scale, on both sides.
         highest: share at the upper end of the scale.
     """
-    x, y = Scale(-reach, reach, 40, 268), Scale(0, highest * 1.04 or 1.0, 108, 16)
+    x, y = svg.Scale(-reach, reach, 40, 268), svg.Scale(0, highest * 1.04 or 1.0, 108, 16)
     first, *others = shares
     corners = [(x(-reach), y(0)), *_steps(first, x, y), (x(reach), y(0))]
-    parts = [axes(x, y, x_title="weight →", y_title="↑ share of the weights", count=4)]
-    parts.append(polygon(corners, "filled"))
-    parts += [line(_steps(other, x, y), "outline") for other in others]
+    parts = [svg.axes(x, y, x_title="weight →", y_title="↑ share of the weights", count=4)]
+    parts.append(svg.polygon(corners, "filled"))
+    parts += [svg.line(_steps(other, x, y), "outline") for other in others]
     edges = np.linspace(-reach, reach, len(first) + 1)
     rows = np.column_stack([edges[:-1], edges[1:], *shares]).tolist()
-    numbers = Numbers(("from", "to", *(f"fold {k}" for k in range(1, len(shares) + 1))), rows)
-    return drawing(*parts, width=280, height=142, title=title, numbers=numbers)
+    numbers = svg.Numbers(("from", "to", *(f"fold {k}" for k in range(1, len(shares) + 1))), rows)
+    return svg.drawing(*parts, width=280, height=142, title=title, numbers=numbers)
 
 
-def _steps(shares: Floats, x: Scale, y: Scale) -> list[tuple[float, float]]:
+def _steps(shares: Floats, x: svg.Scale, y: svg.Scale) -> list[tuple[float, float]]:
     """The outline of a histogram: two points a bin."""
     edges = np.linspace(x.low, x.high, len(shares) + 1)
     return [
@@ -80,20 +68,20 @@ def ridges(
     # Few numbers in many bins would be noise.
     wanted = int(counts_EB.sum(axis=1).max(initial=0) ** 0.5)
     edges, counts_EB = fewer_bins(edges, counts_EB, min(max(wanted, MIN_BINS), MAX_BINS))
-    x = Scale(float(edges[0]), float(edges[-1]), LEFT, RIGHT)
+    x = svg.Scale(float(edges[0]), float(edges[-1]), LEFT, RIGHT)
     bottom = TOP + STEP_PX * (len(epochs) - 1)
-    parts = [_ticks(x, bottom, decades), text(x_title, x.end, bottom + 30, "tick title", "end")]
+    parts = [_ticks(x, bottom, decades), svg.text(x_title, x.end, bottom + 30, "tick title", "end")]
     heights_EB = HEIGHT_PX * counts_EB / (counts_EB.max(initial=0.0) or 1.0)
     for index, (epoch, heights) in enumerate(zip(epochs, heights_EB, strict=True)):
         parts += _ridge(epoch, heights, edges, x, TOP + STEP_PX * index, marked=epoch == chosen)
-    parts.append(text("epoch", 2, TOP - 22, "tick title"))
+    parts.append(svg.text("epoch", 2, TOP - 22, "tick title"))
     columns = ("from", "to", *(f"epoch {epoch}" for epoch in epochs))
-    numbers = Numbers(columns, np.column_stack([edges[:-1], edges[1:], counts_EB.T]).tolist())
-    return drawing(*parts, width=WIDTH, height=bottom + 34, title=title, numbers=numbers)
+    numbers = svg.Numbers(columns, np.column_stack([edges[:-1], edges[1:], counts_EB.T]).tolist())
+    return svg.drawing(*parts, width=WIDTH, height=bottom + 34, title=title, numbers=numbers)
 
 
 def _ridge(
-    epoch: int, heights: Floats, edges: Floats, x: Scale, floor: float, *, marked: bool
+    epoch: int, heights: Floats, edges: Floats, x: svg.Scale, floor: float, *, marked: bool
 ) -> list[Markup]:
     """One epoch and its number."""
     middles = (edges[1:] + edges[:-1]) / 2
@@ -102,28 +90,28 @@ def _ridge(
     listed = " ".join(f"{left:.0f},{top:.1f}" for left, top in [(x.start, floor), *line, (x.end, floor)])
     words = f"● {epoch}" if marked else str(epoch)
     return [
-        element("polygon", points=listed, class_="ridge marked" if marked else "ridge"),
-        text(words, x.start - 5, floor + 1, "tick strong" if marked else "tick", "end"),
+        svg.element("polygon", points=listed, class_="ridge marked" if marked else "ridge"),
+        svg.text(words, x.start - 5, floor + 1, "tick strong" if marked else "tick", "end"),
     ]
 
 
-def _ticks(x: Scale, bottom: float, decades: bool) -> Markup:
+def _ticks(x: svg.Scale, bottom: float, decades: bool) -> Markup:
     ticks = x.ticks(4)
     if decades:
         whole = np.arange(np.ceil(x.low), np.floor(x.high) + 1)
         ticks = [float(power) for power in whole[:: max(1, -(-len(whole) // 5))]]
     parts = []
     for value in ticks:
-        words = decade(round(value)) if decades else tick_text(value, ticks)
-        parts.append(upright(x(value), TOP - HEIGHT_PX / 2, bottom + 3, "grid"))
-        parts.append(text(words, x(value), bottom + 15, anchor="middle"))
-    parts.append(element("line", x1=x.start, x2=x.end, y1=bottom, y2=bottom, class_="axis"))
+        words = decade(round(value)) if decades else svg.tick_text(value, ticks)
+        parts.append(svg.upright(x(value), TOP - HEIGHT_PX / 2, bottom + 3, "grid"))
+        parts.append(svg.text(words, x(value), bottom + 15, anchor="middle"))
+    parts.append(svg.element("line", x1=x.start, x2=x.end, y1=bottom, y2=bottom, class_="axis"))
     return Markup("").join(parts)
 
 
 def decade(power: int) -> str:
     """A power of ten as it is written: 10⁻⁶."""
-    return f"10{'⁻' if power < 0 else ''}{str(abs(power)).translate(RAISED)}"
+    return f"10{'⁻' if power < 0 else ''}{str(abs(power)).translate(svg.RAISED)}"
 
 
 def trimmed(edges: Floats, counts_EB: Floats) -> slice:

@@ -16,6 +16,7 @@ from typing import Any
 
 from foldwise.errors import RunError, kind_of
 from foldwise.processes import sigterm_as_interrupt
+from foldwise.runs import leases
 from foldwise.runs.job_notes import note_jobs
 from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown, watch
 from foldwise.runs.launchers.ray_tasks import (
@@ -29,16 +30,6 @@ from foldwise.runs.launchers.ray_tasks import (
     script_of,
     variables_of,
     work_command,
-)
-from foldwise.runs.leases import (
-    MAX_ATTEMPTS,
-    TASK,
-    clean_up,
-    mark_released,
-    num_left,
-    owner_of,
-    progress,
-    release_dead,
 )
 from foldwise.runs.slurm_queue import name_of_jobs
 from foldwise.study.profiles import RayProfile
@@ -91,7 +82,7 @@ class RayWorkers:
             FoldwiseError: all workers ended with an error of this kind.
             KeyboardInterrupt: Ctrl-C or SIGTERM; what is in progress is given back.
         """
-        release_dead(self.folder)
+        leases.release_dead(self.folder)
         try:
             # Twice, since Ray sets handlers of its own.
             with (
@@ -99,14 +90,14 @@ class RayWorkers:
                 connected(self.profile.address) as (self.ray, self.is_our_own),
                 sigterm_as_interrupt(),
             ):
-                self.progress = progress(self.folder)
+                self.progress = leases.progress(self.folder)
                 with teardown(self.folder, self._stop, stopping=stopping):
                     look = partial(self._look, finished)
                     watch(self.folder, look, finished=finished, tick=tick, look_s=LOOK_S, poll_s=POLL_S)
                     self._wait(FAREWELL_S)
         finally:
             note_jobs(self.folder, "", engine="ray")
-            clean_up(self.folder)
+            leases.clean_up(self.folder)
 
     def _look(self, finished: Callable[[], bool]) -> None:
         """Look at the tasks, give back what the dead had, and start as many as are missing."""
@@ -143,7 +134,7 @@ class RayWorkers:
         """Give back what those had that ended, and remember how they did."""
         for task in self._ended():
             name, ending = self.tasks.pop(task), ending_of(self.ray, task)
-            if (now := progress(self.folder)) > self.progress:
+            if (now := leases.progress(self.folder)) > self.progress:
                 self.deaths, self.progress = 0, now
             self.over += ending.code is not None
             # Of what it did, or with its node: whoever loses all nodes again and again without any progress gives up, too.
@@ -172,13 +163,13 @@ class RayWorkers:
         """Release what the worker of a task had that has ended; what it died of is written down where it may be the item's fault."""
         for task, attempt in self._attempts():
             if task == name:
-                mark_released(attempt, died=f"{ending.died} (as a task of Ray)" if ending.died else "")
+                leases.mark_released(attempt, died=f"{ending.died} (as a task of Ray)" if ending.died else "")
 
     def _attempts(self) -> Iterator[tuple[str, Path]]:
         """The task and the lease of every worker that had an item which is not done, and has not given it back."""
         for item_id in self.folder.beats():
             for attempt in self.folder.attempts(item_id):
-                task = (owner_of(attempt) or {}).get(TASK)
+                task = (leases.owner_of(attempt) or {}).get(leases.TASK)
                 if task and not (attempt / "released").exists():
                     yield task, attempt
 
@@ -188,7 +179,7 @@ class RayWorkers:
         where, ending = str(self.folder.root), self.last
         if ending is None:
             return
-        if self.deaths > MAX_ATTEMPTS * self.crew.workers:
+        if self.deaths > leases.MAX_ATTEMPTS * self.crew.workers:
             raise RunError(
                 f"{count(self.deaths, 'worker')} ended without finishing an item; the last one {ending.words}\n{last_lines(self.folder, 'ray-*-*.txt')}",
                 where=where,
@@ -205,13 +196,13 @@ class RayWorkers:
         wanted = self.crew.workers - self.over - len(self.tasks)
         if wanted <= 0:
             return
-        for _ in range(min(wanted, num_left(self.folder) - len(self.tasks))):
+        for _ in range(min(wanted, leases.num_left(self.folder) - len(self.tasks))):
             self.num_started += 1
             name = f"{self.name}-{self.num_started}"
             task = self.ray.remote(pickled_by_value()).options(
                 name=name, max_retries=0, **options_of(self.crew, self.memory_factor)
             )
-            variables = variables_of(self.crew) | {TASK: name}
+            variables = variables_of(self.crew) | {leases.TASK: name}
             started = task.remote(self.command, str(self._log(name).resolve()), str(Path.cwd()), variables)
             self.tasks[started] = name
 

@@ -15,18 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from foldwise.errors import RunError
+from foldwise.runs import leases
 from foldwise.runs.job_notes import log_of_job, note_jobs
 from foldwise.runs.launchers.launcher import Crew, Tick, last_lines, teardown, watch
 from foldwise.runs.launchers.slurm_script import script_of
-from foldwise.runs.leases import (
-    MAX_ATTEMPTS,
-    clean_up,
-    mark_released,
-    num_left,
-    owner_of,
-    progress,
-    release_dead,
-)
 from foldwise.runs.slurm_queue import ALIVE, Queue, QueuedJob, SlurmQueue, loss_of, name_of_jobs, summary
 from foldwise.study.profiles import SlurmProfile
 from foldwise.text import count, duration
@@ -88,8 +80,8 @@ class SlurmWorkers:
             RunError: Slurm refuses the jobs; they ended, were cancelled, or were killed again and again, while work was left.
             KeyboardInterrupt: Ctrl-C; what is in progress is given back.
         """
-        release_dead(self.folder)
-        self.began, self.progress = time.monotonic(), progress(self.folder)
+        leases.release_dead(self.folder)
+        self.began, self.progress = time.monotonic(), leases.progress(self.folder)
         with teardown(self.folder, self._end, stopping=stopping, outlived=True):
             look = partial(self._look, finished)
             watch(self.folder, look, finished=finished, tick=tick, look_s=self.look_s, poll_s=POLL_S)
@@ -98,7 +90,7 @@ class SlurmWorkers:
     def _end(self) -> None:
         self.stop()
         note_jobs(self.folder, "")
-        clean_up(self.folder)
+        leases.clean_up(self.folder)
 
     def stop(self) -> int:
         """Cancel all jobs of this run, whoever sent them, and give back what they had; how many there were."""
@@ -107,7 +99,7 @@ class SlurmWorkers:
             self.queue.cancel(self.name)
             self._wait(STOPPED_S)
         for _, attempt in self._attempts():
-            mark_released(attempt)
+            leases.mark_released(attempt)
         return len(jobs)
 
     def _look(self, finished: Callable[[], bool]) -> None:
@@ -133,7 +125,7 @@ class SlurmWorkers:
             return
         self._give_back(jobs)
         over = sum(job.ended_by_itself for job in self.ended.values())
-        missing = min(self.jobs_wanted - over, num_left(self.folder)) - len(alive)
+        missing = min(self.jobs_wanted - over, leases.num_left(self.folder)) - len(alive)
         refusal = None if alive or finished() else self._refusal()
         self.refusals = self.refusals + 1 if refusal else 0
         if refusal:
@@ -164,7 +156,7 @@ class SlurmWorkers:
 
     def _note_ended(self, jobs: list[QueuedJob]) -> None:
         assert self.seen is not None
-        if (now := progress(self.folder)) > self.progress:
+        if (now := leases.progress(self.folder)) > self.progress:
             self.deaths, self.progress = 0, now
         for job in jobs:
             self.seen.add(job.key)
@@ -190,7 +182,7 @@ class SlurmWorkers:
         # workers die of something else.
         ended = list(self.ended.values())
         where, lines = str(self.folder.root), last_lines(self.folder, "slurm-*_*.txt")
-        if self.deaths > MAX_ATTEMPTS * self.jobs_wanted:
+        if self.deaths > leases.MAX_ATTEMPTS * self.jobs_wanted:
             return RunError(
                 f"{count(self.deaths, 'job')} ended without finishing an item; the last one "
                 f"{ended[-1].ending(log_of_job(self.folder, ended[-1].id))}\n{lines}",
@@ -216,13 +208,13 @@ class SlurmWorkers:
         """Release what workers had whose jobs are gone; how they ended is written down where it may be the item's fault."""
         for stated, attempt in self._attempts():
             if loss := loss_of(stated, jobs, partial(log_of_job, self.folder)):
-                mark_released(attempt, died=loss.died)
+                leases.mark_released(attempt, died=loss.died)
 
     def _attempts(self) -> Iterator[tuple[dict[str, str], Path]]:
         """The job and the lease of every worker that had an item which is not done, and has not given it back."""
         for item_id in self.folder.beats():
             for attempt in self.folder.attempts(item_id):
-                job = (owner_of(attempt) or {}).get("slurm")
+                job = (leases.owner_of(attempt) or {}).get("slurm")
                 if job and job["name"] == self.name and not (attempt / "released").exists():
                     yield job, attempt
 

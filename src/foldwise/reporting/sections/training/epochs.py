@@ -10,15 +10,8 @@ from typing import Any
 from markupsafe import Markup
 
 from foldwise.metrics.table import METRICS
+from foldwise.reporting.drawing import series
 from foldwise.reporting.drawing.rows import standing
-from foldwise.reporting.drawing.series import (
-    HUES,
-    Series,
-    epoch_panel,
-    learning_panel,
-    learning_scale,
-    span_of,
-)
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import Cell, cell, clipped, number, score, selecting_title
 from foldwise.study.training import stated_loss
@@ -121,15 +114,15 @@ def _lines(data: ReportData, fits: Mapping[str, list[Fit]]) -> tuple[dict[str, l
     Returns:
         By name, and in words what was left out or put together.
     """
-    if len(fits) <= HUES:
+    if len(fits) <= series.HUES:
         return {data.names[configuration]: own for configuration, own in fits.items()}, ""
     by_loss: dict[str, list[Fit]] = {}
     for configuration, own in fits.items():
         by_loss.setdefault(loss_name(data, configuration), []).extend(own)
-    if 1 < len(by_loss) <= HUES:
+    if 1 < len(by_loss) <= series.HUES:
         return by_loss, "A line is the mean of all configurations with that loss."
-    best = list(fits)[:HUES]
-    return {data.names[name]: fits[name] for name in best}, f"Drawn: the best {HUES} configurations."
+    best = list(fits)[: series.HUES]
+    return {data.names[name]: fits[name] for name in best}, f"Drawn: the best {series.HUES} configurations."
 
 
 def loss_name(data: ReportData, configuration: str) -> str:
@@ -147,12 +140,12 @@ def _confidence(epoch: Epoch, classes: slice) -> float | None:
 
 def _drawn(name: str, groups: Mapping[str, list[Fit]], read: Read) -> Markup:
     lines = [
-        Series(_mean_line(fits, read), hue, str(group), configuration=only_configuration(fits))
+        series.Series(_mean_line(fits, read), hue, str(group), configuration=only_configuration(fits))
         for hue, (group, fits) in enumerate(groups.items())
     ]
     last = max((int(epoch) for line in lines for epoch, _ in line.points), default=1)
-    y = span_of([value for line in lines for _, value in line.points], at_most=1.0)
-    return epoch_panel(f"{name} by epoch", lines, y=y, y_title=f"↑ {name}", last=last)
+    y = series.span_of([value for line in lines for _, value in line.points], at_most=1.0)
+    return series.epoch_panel(f"{name} by epoch", lines, y=y, y_title=f"↑ {name}", last=last)
 
 
 def only_configuration(fits: Sequence[Fit]) -> str | None:
@@ -174,7 +167,7 @@ def _mean_line(fits: Sequence[Fit], read: Read) -> list[tuple[float, float]]:
 def learning_section(data: ReportData) -> dict[str, Any] | None:
     """One small drawing per configuration with all its folds, best first."""
     trained = [result for result in data.results if result.get("epochs")]
-    scores = learning_scale(trained)
+    scores = series.learning_scale(trained)
     select = next((selecting_title(str(fit["select"])) for fit in trained if fit.get("select")), "")
     panels = []
     for result in data.configurations[:MAX_LEARNING]:
@@ -185,7 +178,7 @@ def learning_section(data: ReportData) -> dict[str, Any] | None:
                 {
                     "name": result.name,
                     "standing": standing(result),
-                    "drawing": learning_panel(title, fits, scores=scores, select=select),
+                    "drawing": series.learning_panel(title, fits, scores=scores, select=select),
                     "note": _chosen_epochs(fits),
                 }
             )

@@ -11,16 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from foldwise.reporting.drawing.pictures import (
-    NUM_COLOURS,
-    data_uri,
-    displayed,
-    grey,
-    ramp,
-    smaller,
-    stored_uri,
-    swatches,
-)
+from foldwise.reporting.drawing import pictures
 from foldwise.reporting.drawing.series import HUES, Series, epoch_panel
 from foldwise.reporting.drawing.svg import Scale, drawing, element, text
 from foldwise.reporting.report_data import ReportData
@@ -123,7 +114,7 @@ def _block(data: ReportData, look: Look) -> dict[str, Any]:
 def _row(data: ReportData, look: Look, case: int, row: int) -> dict[str, Any]:
     """One image: its picture, and at every epoch the map over it and the probability of the target."""
     assert data.images is not None
-    picture = displayed(data.images.image(case))
+    picture = pictures.displayed(data.images.image(case))
     target = int(look.arrays["target"][row])
     p_EK = np.asarray(look.arrays["p"][:, row], dtype=np.float64)
     maps_EHW = np.asarray(look.arrays[str(case)], dtype=np.float64)
@@ -143,9 +134,9 @@ def _row(data: ReportData, look: Look, case: int, row: int) -> dict[str, Any]:
     return {
         "name": data.cases[case].name,
         "target": data.classes[target],
-        "picture": data_uri(picture, longest_px=PICTURE_PX),
+        "picture": pictures.data_uri(picture, longest_px=PICTURE_PX),
         # Without its own colours, which those of the map would mix with.
-        "grey": data_uri(grey(picture), longest_px=PICTURE_PX),
+        "grey": pictures.data_uri(pictures.grey(picture), longest_px=PICTURE_PX),
         "shape": f"{width} / {height}",
         "cells": cells,
         "line": [float(p) for p in p_EK[:, target]],
@@ -162,18 +153,18 @@ def _wrong_answer(data: ReportData, p_K: NDArray[np.float64], target: int) -> st
 
 def overlay_uri(map_HW: NDArray[np.float64]) -> str:
     """A map from 0 to 1 as a small PNG: the larger, the brighter and the less transparent; nan and 0 are clear."""
-    coarse = np.nan_to_num(smaller(map_HW, MAP_PX)).clip(0, 1)
-    levels = np.linspace(0, 1, NUM_COLOURS)
-    channels = [np.interp(coarse, levels, [colour[c] for colour in ramp()]) for c in range(3)]
+    coarse = np.nan_to_num(pictures.smaller(map_HW, MAP_PX)).clip(0, 1)
+    levels = np.linspace(0, 1, pictures.NUM_COLOURS)
+    channels = [np.interp(coarse, levels, [colour[c] for colour in pictures.ramp()]) for c in range(3)]
     pixels = np.stack([*channels, 255 * STRONGEST * coarse], axis=-1)
-    return stored_uri(Image.fromarray((pixels + 0.5).astype(np.uint8), "RGBA"), "png", optimize=True)
+    return pictures.stored_uri(Image.fromarray((pixels + 0.5).astype(np.uint8), "RGBA"), "png", optimize=True)
 
 
 def _bar() -> Markup:
     """The colours of the maps over a middle grey."""
     width, left, top = 280.0, 2.0, 4.0
     parts = [element("rect", x=left, y=top, width=width, height=12, fill="#808080")]
-    parts += swatches(left, top, width, strongest=STRONGEST)
+    parts += pictures.swatches(left, top, width, strongest=STRONGEST)
     parts.append(text("0: nothing speaks for it", left, top + 25))
     parts.append(text("1: the most in its image", left + width, top + 25, anchor="end"))
     return drawing(*parts, width=left * 2 + width, height=34, title="colours of the activation maps")

@@ -10,24 +10,8 @@ from typing import Any
 from foldwise.judging.verdict import State
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
 from foldwise.judging.wording import ends_of, with_interval
+from foldwise.reporting import wording
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import (
-    NOTHING,
-    TASKS,
-    amount,
-    clipped,
-    count,
-    day,
-    difference,
-    duration,
-    energy,
-    estimate,
-    memory,
-    milliseconds,
-    number,
-    percent,
-    shown,
-)
 from foldwise.text import in_text
 
 MAX_CHIPS = 8
@@ -117,20 +101,22 @@ def header(data: ReportData) -> list[str]:
     groups, done, planned = verdict.num_groups or 0, verdict.num_done, verdict.num_planned
     if data.task is None:
         return [*verdict.recognised, f"foldwise {data.environment['foldwise']}"]
-    fits = ["a given split" if verdict.split == "given_split" else count(verdict.folds, "fold")]
+    fits = ["a given split" if verdict.split == "given_split" else wording.count(verdict.folds, "fold")]
     if verdict.repeats > 1:
-        fits.append(count(verdict.repeats, "repeat"))
-    seconds = [number(result.get("cost", {}).get("train_s")) for result in data.results]
+        fits.append(wording.count(verdict.repeats, "repeat"))
+    seconds = [wording.number(result.get("cost", {}).get("train_s")) for result in data.results]
     facts = [
-        TASKS[verdict.task or ""],
-        count(verdict.num_images, "image"),
-        count(groups, "group") if 0 < groups < verdict.num_images else "",
-        count(len(data.classes), "class"),
-        f"{count(len(data.configurations), 'configuration')} × {' × '.join(fits)}",
-        f"{done} of {count(planned, 'fit')} done" if done < planned else count(planned, "fit"),
-        f"{duration(sum(value for value in seconds if value))} of training" if any(seconds) else "",
+        wording.TASKS[verdict.task or ""],
+        wording.count(verdict.num_images, "image"),
+        wording.count(groups, "group") if 0 < groups < verdict.num_images else "",
+        wording.count(len(data.classes), "class"),
+        f"{wording.count(len(data.configurations), 'configuration')} × {' × '.join(fits)}",
+        f"{done} of {wording.count(planned, 'fit')} done"
+        if done < planned
+        else wording.count(planned, "fit"),
+        f"{wording.duration(sum(value for value in seconds if value))} of training" if any(seconds) else "",
         ", ".join(data.devices)[:80],
-        day(verdict.finished),
+        wording.day(verdict.finished),
         f"foldwise {data.environment['foldwise']}" if data.environment.get("foldwise") else "",
     ]
     return [fact for fact in facts if fact]
@@ -174,11 +160,11 @@ def _sentence(data: ReportData) -> str:
     winner, metric = data.winner, data.verdict.metric.title
     if winner is None:
         failed = _num_failed(data)
-        cause = f"{count(failed, 'fit')} failed; the causes are listed below." if failed else ""
+        cause = f"{wording.count(failed, 'fit')} failed; the causes are listed below." if failed else ""
         return f"No configuration has a score. {cause or 'Nothing was trained yet.'}"
     if winner.low is None:
-        done = f"{winner.num_done} of {count(winner.num_planned, 'fit')}"
-        return f"No configuration is complete. Of those with {done}, {winner.name} has the best {metric}: {estimate(winner)}."
+        done = f"{winner.num_done} of {wording.count(winner.num_planned, 'fit')}"
+        return f"No configuration is complete. Of those with {done}, {winner.name} has the best {metric}: {wording.estimate(winner)}."
     return f"{winner.name} reached a {metric} of {with_interval(winner, data.confidence)} on images it had not seen."
 
 
@@ -213,14 +199,14 @@ def _careful(data: ReportData, findings: list[Mapping[str, Any]]) -> list[Chip]:
     """Failures, then what the audit found, then the warnings of the judge."""
     careful, order = [], ("error", "warning")
     if failed := _num_failed(data):
-        words = f"{count(failed, 'fit')} failed"
+        words = f"{wording.count(failed, 'fit')} failed"
         careful.append(Chip("bad", words, "The causes are listed under Failures.", "#failures"))
     grave = [finding for finding in findings if finding["severity"] in order]
     for finding in sorted(grave, key=lambda finding: order.index(finding["severity"])):
-        words = FINDINGS.get(finding["code"]) or clipped(finding["message"], CHIP_LENGTH)
+        words = FINDINGS.get(finding["code"]) or wording.clipped(finding["message"], CHIP_LENGTH)
         careful.append(Chip("careful", words, finding["message"]))
     for warning in data.verdict.cautions:
-        words = _words_of(warning.code, data.verdict.state) or clipped(warning.message, CHIP_LENGTH)
+        words = _words_of(warning.code, data.verdict.state) or wording.clipped(warning.message, CHIP_LENGTH)
         careful.append(Chip("careful", words, warning.message, "#warnings"))
     return careful
 
@@ -246,15 +232,15 @@ def tiles(data: ReportData, winner: ConfigurationResult) -> list[Tile]:
 def _sure(data: ReportData, winner: ConfigurationResult) -> Tile:
     question, answer, verdict = "How sure is that?", data.verdict.answer, data.verdict
     others = len(data.configurations) - 1
-    ends, named = ends_of(winner) or NOTHING, f"{data.confidence} interval"
+    ends, named = ends_of(winner) or wording.NOTHING, f"{data.confidence} interval"
     if not others:
         return Tile(question, ends, f"{named}; nothing was compared with it")
     if verdict.state == "incomplete" or answer is None:
         missing = sum(result.num_planned - result.num_done for result in data.configurations)
         if verdict.race and missing:
-            words = f"{count(missing, 'fit')} missing, unless the race spares them"
+            words = f"{wording.count(missing, 'fit')} missing, unless the race spares them"
             return Tile(question, "Not known yet", words)
-        return Tile(question, "Not known yet", f"{count(missing, 'fit')} missing or failed")
+        return Tile(question, "Not known yet", f"{wording.count(missing, 'fit')} missing or failed")
     compared = answer.num_tied + answer.num_ruled_out
     if not compared:
         return Tile(question, ends, f"{named}; no other configuration is complete")
@@ -263,27 +249,27 @@ def _sure(data: ReportData, winner: ConfigurationResult) -> Tile:
     if compared < others:
         notes.append(f"{others - compared} incomplete and not compared")
     if winner.p_wins is not None:
-        notes.append(f"would come first in {percent(winner.p_wins)} of repeated studies")
+        notes.append(f"would come first in {wording.percent(winner.p_wins)} of repeated studies")
     # A bounded metric has no difference of 1 or more, so nothing could have been seen at all.
     smallest = answer.minimal_detectable_difference
     if smallest is not None and verdict.metric.bounded and smallest >= 1:
         notes.append("any difference would probably be missed (80 % power)")
     elif smallest is not None:
-        notes.append(f"differences below {shown(smallest)} would probably be missed (80 % power)")
+        notes.append(f"differences below {wording.shown(smallest)} would probably be missed (80 % power)")
     return Tile(question, f"{answer.num_ruled_out} of {compared} ruled out", " · ".join(notes))
 
 
 def _cost(cost: Cost) -> Tile:
     notes = [
-        "" if cost.parameters is None else f"{amount(cost.parameters)} parameters",
-        "" if cost.peak_memory_mb is None else f"{memory(cost.peak_memory_mb)} peak memory",
-        "" if cost.train_s is None else f"{duration(cost.train_s)} to train a fold",
-        "" if cost.energy_j is None else f"{energy(cost.energy_j)} of energy for it",
+        "" if cost.parameters is None else f"{wording.amount(cost.parameters)} parameters",
+        "" if cost.peak_memory_mb is None else f"{wording.memory(cost.peak_memory_mb)} peak memory",
+        "" if cost.train_s is None else f"{wording.duration(cost.train_s)} to train a fold",
+        "" if cost.energy_j is None else f"{wording.energy(cost.energy_j)} of energy for it",
         f"on {cost.device}" if cost.device else "",
         f"timed while {cost.sharers:.0f} shared it" if cost.sharers else "",
     ]
     latency = cost.latency_ms
-    words = "Time not measured" if latency is None else f"{milliseconds(latency)} ms per image"
+    words = "Time not measured" if latency is None else f"{wording.milliseconds(latency)} ms per image"
     return Tile("What does it cost?", words, " · ".join(note for note in notes if note))
 
 
@@ -308,13 +294,13 @@ def _cheaper(data: ReportData, winner: ConfigurationResult) -> Tile:
     if not tied:
         return Tile(question, "None", "every cheaper one is clearly worse")
     if latency is None or not timed:
-        return Tile(question, "Time not measured", f"{count(len(tied), 'other')} could be as good")
+        return Tile(question, "Time not measured", f"{wording.count(len(tied), 'other')} could be as good")
     fastest, result = min(timed, key=lambda pair: pair[0])
     if latency / fastest < CHEAPER_BY:
-        note = f"of the {count(len(tied), 'other')} that could be as good"
+        note = f"of the {wording.count(len(tied), 'other')} that could be as good"
         note = note if len(tied) > 1 else "only one other could be as good"
         return Tile(question, "None is faster", note)
     metric = in_text(data.verdict.metric.title)
     same = abs(result.difference or 0.0) < SAME
-    words = f"the same {metric}" if same else f"{difference(result.difference)} {metric}"
+    words = f"the same {metric}" if same else f"{wording.difference(result.difference)} {metric}"
     return Tile(question, result.name, f"{words} · {latency / fastest:.1f}× faster")

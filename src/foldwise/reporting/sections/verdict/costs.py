@@ -8,23 +8,11 @@ from typing import Any
 
 from foldwise.judging.verdict import CostFront, CostName
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
+from foldwise.reporting import wording
 from foldwise.reporting.drawing.fronts import front_panel, heights_of
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.sections.verdict.leaderboard import shared_pass
-from foldwise.reporting.wording import (
-    NOTHING,
-    Cell,
-    amount,
-    brief_duration,
-    cell,
-    duration,
-    energy,
-    estimate,
-    memory,
-    milliseconds,
-    score_cell,
-)
 from foldwise.text import count
 
 MEASURED = (
@@ -80,31 +68,31 @@ def _shared(results: Sequence[ConfigurationResult]) -> str:
 def _row(result: ConfigurationResult, *, with_energy: bool) -> dict[str, Any]:
     cost = result.cost
     cells = [
-        cell(estimate(result), result.estimate, ends=(result.low, result.high)),
-        cell(milliseconds(cost.latency_ms), cost.latency_ms),
-        cell(duration(cost.train_s), cost.train_s, shared_pass(cost)),
-        cell(duration(cost.evaluate_s), cost.evaluate_s),
+        wording.cell(wording.estimate(result), result.estimate, ends=(result.low, result.high)),
+        wording.cell(wording.milliseconds(cost.latency_ms), cost.latency_ms),
+        wording.cell(wording.duration(cost.train_s), cost.train_s, shared_pass(cost)),
+        wording.cell(wording.duration(cost.evaluate_s), cost.evaluate_s),
         peak_memory(cost),
         *([_energy(cost)] if with_energy else []),
-        cell(amount(cost.parameters), cost.parameters),
-        cell(amount(cost.trainable_parameters), cost.trainable_parameters),
+        wording.cell(wording.amount(cost.parameters), cost.parameters),
+        wording.cell(wording.amount(cost.trainable_parameters), cost.trainable_parameters),
     ]
     return {"name": result.name, "standing": standing(result), "cells": cells}
 
 
-def _energy(cost: Cost) -> Cell:
-    note = f"+ {energy(cost.shared_energy_j)} shared" if cost.shared_energy_j else ""
-    return cell(energy(cost.energy_j), cost.energy_j, note)
+def _energy(cost: Cost) -> wording.Cell:
+    note = f"+ {wording.energy(cost.shared_energy_j)} shared" if cost.shared_energy_j else ""
+    return wording.cell(wording.energy(cost.energy_j), cost.energy_j, note)
 
 
-def peak_memory(cost: Cost) -> Cell:
+def peak_memory(cost: Cost) -> wording.Cell:
     """The most memory at a time: of the fit, or of the shared pass of a frozen encoder where that needs more."""
     most, note = cost.most_memory_mb, ""
     if cost.shared_peak_memory_mb is not None and most == cost.shared_peak_memory_mb:
         note = "shared encoder"
     elif cost.reserved_memory_mb is not None:
-        note = f"{memory(cost.reserved_memory_mb)} reserved"
-    return cell(memory(most), most, note)
+        note = f"{wording.memory(cost.reserved_memory_mb)} reserved"
+    return wording.cell(wording.memory(most), most, note)
 
 
 @dataclass(frozen=True)
@@ -118,12 +106,14 @@ class CostColumn:
 
 
 COLUMNS: dict[CostName, CostColumn] = {
-    "latency_ms": CostColumn("milliseconds per image", 1.0, "ms/image", milliseconds),
-    "batched_ms": CostColumn("milliseconds per image in batches", 1.0, "in batches, ms/image", milliseconds),
-    "train_s": CostColumn("seconds of training per fold", 1.0, "training", brief_duration),
-    "memory_mb": CostColumn("megabytes at the most", 1.0, "peak memory", memory),
-    "parameters": CostColumn("million parameters", 1e6, "parameters", amount),
-    "energy_j": CostColumn("watt-hours per fold", JOULES, "energy", energy),
+    "latency_ms": CostColumn("milliseconds per image", 1.0, "ms/image", wording.milliseconds),
+    "batched_ms": CostColumn(
+        "milliseconds per image in batches", 1.0, "in batches, ms/image", wording.milliseconds
+    ),
+    "train_s": CostColumn("seconds of training per fold", 1.0, "training", wording.brief_duration),
+    "memory_mb": CostColumn("megabytes at the most", 1.0, "peak memory", wording.memory),
+    "parameters": CostColumn("million parameters", 1e6, "parameters", wording.amount),
+    "energy_j": CostColumn("watt-hours per fold", JOULES, "energy", wording.energy),
 }
 
 
@@ -164,13 +154,13 @@ def _letter(rank: int) -> str:
 
 
 def _point_words(result: ConfigurationResult, cost: str) -> str:
-    return f"{result.name}: {estimate(result)}, {cost}"
+    return f"{result.name}: {wording.estimate(result)}, {cost}"
 
 
 def _marked_row(
     result: ConfigurationResult, letters: Mapping[str, str], fronts: Sequence[CostFront]
 ) -> dict[str, Any]:
-    cells = [score_cell(result)]
+    cells = [wording.score_cell(result)]
     for front in fronts:
         value, note = front.values.get(result.id), ""
         member = next((member for member in front.members if member.id == result.id), None)
@@ -178,6 +168,6 @@ def _marked_row(
             note = "on the line"
             if member.not_better_than is not None:
                 note += f", not told apart from {letters.get(member.not_better_than, 'a cheaper one')}"
-        words = NOTHING if value is None else COLUMNS[front.cost].words(value)
-        cells.append(cell(words, value, note))
+        words = wording.NOTHING if value is None else COLUMNS[front.cost].words(value)
+        cells.append(wording.cell(words, value, note))
     return {"letter": letters[result.id], "name": result.name, "standing": standing(result), "cells": cells}

@@ -10,19 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from foldwise.judging.verdict_sections import FactorEffect, LevelMean, VarianceShare
-from foldwise.reporting.drawing.svg import (
-    Numbers,
-    Scale,
-    drawing,
-    element,
-    fitted,
-    line,
-    marker,
-    scale_over,
-    text,
-    tick_text,
-    upright,
-)
+from foldwise.reporting.drawing import svg
 from foldwise.reporting.report_data import ReportData
 from foldwise.reporting.wording import brief_duration, milliseconds, percent, score
 from foldwise.text import in_text
@@ -165,8 +153,8 @@ class LevelRow:
 class Panels:
     """The two scales that all factors of a study share, so that effects can be compared by eye; and room saved on names."""
 
-    scores: Scale
-    apart: Scale
+    scores: svg.Scale
+    apart: svg.Scale
     saved: float = 0.0
 
 
@@ -174,8 +162,8 @@ def panels(scores: Sequence[float], differences: Sequence[float], *, longest: in
     """Scales over all scores, and over all differences and 0; `longest` is the length of a name."""
     saved = NAMES - LETTER * min(longest, MAX_NAME) - 6
     # 0 belongs to it: a reader has to see how far from nothing a difference is.
-    apart = scale_over([0.0, *differences], *APART, margin=0.1)
-    return Panels(scale_over(scores, *SCORES), apart, max(saved, 0.0))
+    apart = svg.scale_over([0.0, *differences], *APART, margin=0.1)
+    return Panels(svg.scale_over(scores, *SCORES), apart, max(saved, 0.0))
 
 
 def factor_chart(
@@ -197,7 +185,7 @@ def factor_chart(
     parts = [*_grid(scales.scores, bottom), *_grid(scales.apart, bottom, zero=True)]
     titles = [(heads[0], SCORES[0]), (heads[1], APART[0])]
     titles += [(words, COSTS_PX + COST_PX * index) for index, words in enumerate(heads[2])]
-    parts += [text(words, left, 12, class_="tick title") for words, left in titles]
+    parts += [svg.text(words, left, 12, class_="tick title") for words, left in titles]
     middles = [HEAD + ROW * index + ROW / 2 for index in range(len(rows))]
     for scores in sets:
         points = [
@@ -205,14 +193,14 @@ def factor_chart(
             for score, y in zip(scores, middles, strict=True)
             if score is not None
         ]
-        parts.append(line(points, "matched"))
-        parts += [element("circle", cx=x, cy=y, r=2.4, class_="ring") for x, y in points]
+        parts.append(svg.line(points, "matched"))
+        parts += [svg.element("circle", cx=x, cy=y, r=2.4, class_="ring") for x, y in points]
     most = [max((row.costs[k][0] or 0.0 for row in rows), default=0.0) for k in range(len(heads[2]))]
     for row, y in zip(rows, middles, strict=True):
         parts += _level(row, y, scales, most, best=row is rows[0])
     width = COSTS_PX + COST_PX * len(heads[2]) if heads[2] else COSTS_PX
-    moved = element("g", *parts, transform=f"translate({-scales.saved:.0f})")
-    return drawing(
+    moved = svg.element("g", *parts, transform=f"translate({-scales.saved:.0f})")
+    return svg.drawing(
         moved,
         width=width - scales.saved,
         height=bottom + FOOT,
@@ -224,7 +212,7 @@ def factor_chart(
 
 def _numbers(
     rows: Sequence[LevelRow], sets: Sequence[Sequence[float | None]], heads: tuple[str, str, Sequence[str]]
-) -> Numbers:
+) -> svg.Numbers:
     """A row for each level; the last columns are its scores in every set of configurations."""
     table = []
     for index, row in enumerate(rows):
@@ -233,49 +221,53 @@ def _numbers(
         own = (row.mean, away.difference, away.low, away.high, *costs)
         table.append((row.name, *own, *(scores[index] for scores in sets)))
     columns = ("level", heads[0].strip("←→ "), heads[1], "low", "high", *heads[2])
-    return Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), table)
+    return svg.Numbers((*columns, *(f"set {k}" for k in range(1, len(sets) + 1))), table)
 
 
 def _level(row: LevelRow, y: float, scales: Panels, most: Sequence[float], *, best: bool) -> list[Markup]:
     kind = "winner" if best else "worse" if row.away and row.away.worse else "tied"
-    name = text(fitted(row.name, MAX_NAME), NAMES, y + 4, class_="name", anchor="end")
-    parts = [element("g", element("title", row.name), name)]
+    name = svg.text(svg.fitted(row.name, MAX_NAME), NAMES, y + 4, class_="name", anchor="end")
+    parts = [svg.element("g", svg.element("title", row.name), name)]
     if row.mean is not None:
         x = scales.scores.clamped(row.mean)
-        parts.append(marker(x, y, shape="diamond", class_=f"mark {kind}", size=6, title=row.words))
-        parts.append(text(row.words, x, y - 9, class_="name strong haloed", anchor="middle"))
+        parts.append(svg.marker(x, y, shape="diamond", class_=f"mark {kind}", size=6, title=row.words))
+        parts.append(svg.text(row.words, x, y - 9, class_="name strong haloed", anchor="middle"))
     if row.away is not None:
         parts += _apart(row.away, y, scales.apart, kind)
     for index, ((value, words), top) in enumerate(zip(row.costs, most, strict=True)):
         left = COSTS_PX + COST_PX * index
         if value is not None and top > 0:
             parts.append(
-                element("rect", x=left, y=y - 6, width=max(BAR * value / top, 1), height=12, class_="count")
+                svg.element(
+                    "rect", x=left, y=y - 6, width=max(BAR * value / top, 1), height=12, class_="count"
+                )
             )
-        parts.append(text(words, left + BAR + 6, y + 4, class_="name"))
+        parts.append(svg.text(words, left + BAR + 6, y + 4, class_="name"))
     return parts
 
 
-def _apart(away: Away, y: float, scale: Scale, kind: str) -> list[Markup]:
+def _apart(away: Away, y: float, scale: svg.Scale, kind: str) -> list[Markup]:
     if away.difference is None:
-        return [text("not estimable", scale.start, y + 4, class_="tick")]
+        return [svg.text("not estimable", scale.start, y + 4, class_="tick")]
     parts = []
     if away.low is not None and away.high is not None:
         ends = {"x1": scale.clamped(away.low), "x2": scale.clamped(away.high)}
-        parts.append(element("line", y1=y, y2=y, class_=f"bar {kind}", **ends))
-    parts.append(marker(scale.clamped(away.difference), y, shape="circle", class_=f"mark {kind}", size=4.5))
+        parts.append(svg.element("line", y1=y, y2=y, class_=f"bar {kind}", **ends))
+    parts.append(
+        svg.marker(scale.clamped(away.difference), y, shape="circle", class_=f"mark {kind}", size=4.5)
+    )
     return parts
 
 
-def _grid(scale: Scale, bottom: float, *, zero: bool = False) -> list[Markup]:
+def _grid(scale: svg.Scale, bottom: float, *, zero: bool = False) -> list[Markup]:
     ticks = scale.ticks(4)
     zeros = [zero and abs(value) < 1e-12 for value in ticks]
     lines = [
-        upright(scale(value), HEAD - 6, bottom, "axis" if is_zero else "grid")
+        svg.upright(scale(value), HEAD - 6, bottom, "axis" if is_zero else "grid")
         for value, is_zero in zip(ticks, zeros, strict=True)
     ]
-    words = [tick_text(value, ticks).replace("-", "−") for value in ticks]
+    words = [svg.tick_text(value, ticks).replace("-", "−") for value in ticks]
     return lines + [
-        text(label, scale(value), bottom + 14, anchor="middle")
+        svg.text(label, scale(value), bottom + 14, anchor="middle")
         for value, label in zip(ticks, words, strict=True)
     ]

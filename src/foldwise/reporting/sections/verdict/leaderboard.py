@@ -21,26 +21,11 @@ from foldwise.judging.verdict_textbook import (
     TextbookPair,
     TextbookSection,
 )
+from foldwise.reporting import wording
 from foldwise.reporting.drawing.classes import Dot, class_strip
 from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_head, score_scale, standing
 from foldwise.reporting.drawing.svg import Scale
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import (
-    Cell,
-    amount,
-    brief_duration,
-    cell,
-    count,
-    difference,
-    difference_interval,
-    milliseconds,
-    p_value,
-    percent,
-    plain,
-    score,
-    score_cell,
-    shown,
-)
 
 VERDICTS = {
     "winner": ("★", "winner"),
@@ -102,27 +87,28 @@ def _baseline(baseline: BaselineResult, winner: ConfigurationResult | None, scal
     row = {
         "name": baseline.name,
         "sentence": baseline.sentence,
-        "estimate": cell(shown(baseline.estimate), baseline.estimate),
-        "difference": cell(""),
+        "estimate": wording.cell(wording.shown(baseline.estimate), baseline.estimate),
+        "difference": wording.cell(""),
         "beaten": "",
         "p": "",
-        "train": cell(""),
+        "train": wording.cell(""),
         "drawing": interval_row(trained, winner, scale)
         if trained
         else baseline_row(baseline.estimate, scale),
     }
     if trained is not None:
-        row["estimate"] = score_cell(trained)
+        row["estimate"] = wording.score_cell(trained)
     if not isinstance(baseline, ShallowBaseline):
         return row
     seconds = baseline.cost.train_s
     return row | {
-        "difference": cell(
-            "" if baseline.difference is None else difference(baseline.difference), baseline.difference
+        "difference": wording.cell(
+            "" if baseline.difference is None else wording.difference(baseline.difference),
+            baseline.difference,
         ),
         "beaten": "" if baseline.beaten is None else "beaten" if baseline.beaten else "not beaten",
-        "p": p_value(baseline.p),
-        "train": cell("" if seconds is None else brief_duration(seconds), seconds),
+        "p": wording.p_value(baseline.p),
+        "train": wording.cell("" if seconds is None else wording.brief_duration(seconds), seconds),
     }
 
 
@@ -144,24 +130,24 @@ def _row(position: int, configuration: ConfigurationResult, drawn: Any, data: Re
         "standing": standing(configuration),
         "sign": sign,
         "verdict": words,
-        "p": p_value(configuration.p) if verdict in WITH_P_VALUE else "",
+        "p": wording.p_value(configuration.p) if verdict in WITH_P_VALUE else "",
         "by": _ruled_out_by(data, configuration),
         "done": f"{configuration.num_done} of {planned} {made}" if missing else "",
-        "estimate": score_cell(configuration),
+        "estimate": wording.score_cell(configuration),
         "difference": _difference(configuration),
-        "latency": cell(milliseconds(cost.latency_ms), cost.latency_ms),
-        "parameters": cell(amount(cost.parameters), cost.parameters),
-        "train": cell(brief_duration(cost.train_s), cost.train_s, shared_pass(cost)),
+        "latency": wording.cell(wording.milliseconds(cost.latency_ms), cost.latency_ms),
+        "parameters": wording.cell(wording.amount(cost.parameters), cost.parameters),
+        "train": wording.cell(wording.brief_duration(cost.train_s), cost.train_s, shared_pass(cost)),
     }
 
 
-def _difference(configuration: ConfigurationResult) -> Cell:
+def _difference(configuration: ConfigurationResult) -> wording.Cell:
     """The difference to the winner with its interval; the winner's own is 0, and not written."""
     low, high = configuration.difference_low, configuration.difference_high
     if configuration.verdict == "winner":
-        return cell("", 0.0, ends=(low, high))
-    away = difference(configuration.difference)
-    return cell(away, configuration.difference, difference_interval(low, high), (low, high))
+        return wording.cell("", 0.0, ends=(low, high))
+    away = wording.difference(configuration.difference)
+    return wording.cell(away, configuration.difference, wording.difference_interval(low, high), (low, high))
 
 
 def _ruled_out_by(data: ReportData, configuration: ConfigurationResult) -> str:
@@ -180,7 +166,7 @@ def shared_pass(cost: Cost) -> str:
     """+ 30 s shared: what a fit needs and shares with others, features or pretraining; empty where there is none."""
     for seconds, words in ((cost.shared_features_s, "shared"), (cost.shared_pretrain_s, "pretraining")):
         if seconds is not None:
-            return f"+ {brief_duration(seconds)}\n{words}"
+            return f"+ {wording.brief_duration(seconds)}\n{words}"
     return ""
 
 
@@ -206,12 +192,12 @@ def every_metric(data: ReportData) -> dict[str, Any]:
         {"name": result.name, "class": kind, "cells": _metric_cells(result.metrics, list(names))}
         for result, kind in listed
     ]
-    return {"names": [plain(name) for name in names], "rows": rows}
+    return {"names": [wording.plain(name) for name in names], "rows": rows}
 
 
-def _metric_cells(metrics: Any, names: Sequence[str]) -> list[Cell]:
+def _metric_cells(metrics: Any, names: Sequence[str]) -> list[wording.Cell]:
     missing = ScoreEstimate(estimate=None, low=None, high=None)
-    return [score_cell(metrics.get(name, missing)) for name in names]
+    return [wording.score_cell(metrics.get(name, missing)) for name in names]
 
 
 def textbook_section(data: ReportData) -> dict[str, Any] | None:
@@ -223,12 +209,12 @@ def textbook_section(data: ReportData) -> dict[str, Any] | None:
     columns = [name for name in WITH_P if any(getattr(pair, name) for pair in textbook.pairs)]
     ranks, bayes = textbook.friedman, any(pair.correlated_t for pair in textbook.pairs)
     used = [*columns, *(["correlated_t"] if bayes else []), *(["friedman"] if ranks else [])]
-    scores = count(textbook.num_fold_scores, "score of a fold", "scores of folds")
+    scores = wording.count(textbook.num_fold_scores, "score of a fold", "scores of folds")
     return {
         "textbook": {
             "winner": verdict.configuration(textbook.against).name,
             "margin": f"{verdict.metric.equivalent_within:g}",
-            "size": f"{count(textbook.num_units, 'image' if verdict.num_groups is None else 'group')} and {scores}",
+            "size": f"{wording.count(textbook.num_units, 'image' if verdict.num_groups is None else 'group')} and {scores}",
             "columns": [textbook.tests[name].title for name in columns],
             "bayes": bayes,
             "ranks": None if ranks is None else _all_ranks(ranks, textbook.against),
@@ -245,30 +231,30 @@ def textbook_section(data: ReportData) -> dict[str, Any] | None:
 def _pair_row(
     pair: TextbookPair, result: ConfigurationResult, columns: Sequence[str], textbook: TextbookSection
 ) -> dict[str, Any]:
-    cells = [cell(difference(pair.difference), pair.difference)]
+    cells = [wording.cell(wording.difference(pair.difference), pair.difference)]
     cells += [_p(getattr(pair, name)) for name in columns]
     if any(other.correlated_t for other in textbook.pairs):
         cells.append(_shares(pair.correlated_t))
     if textbook.friedman is not None:
         rank = textbook.friedman.mean_ranks[pair.id]
-        cells.append(cell(score(rank, 2), rank))
+        cells.append(wording.cell(wording.score(rank, 2), rank))
     return {"name": result.name, "standing": standing(result), "cells": cells}
 
 
-def _p(test: AdjustedP | None) -> Cell:
+def _p(test: AdjustedP | None) -> wording.Cell:
     if test is None:
-        return cell(score(None))
-    note = f"Holm {p_value(test.p_holm)}"
+        return wording.cell(wording.score(None))
+    note = f"Holm {wording.p_value(test.p_holm)}"
     if isinstance(test, McNemarTest):
         note = f"{test.only_winner} : {test.only_other}; {note}"
-    return cell(p_value(test.p), test.p, note)
+    return wording.cell(wording.p_value(test.p), test.p, note)
 
 
-def _shares(posterior: PosteriorShares | None) -> Cell:
+def _shares(posterior: PosteriorShares | None) -> wording.Cell:
     if posterior is None:
-        return cell(score(None))
-    note = f"within {percent(posterior.equivalent)}, worse {percent(posterior.worse)}"
-    return cell(percent(posterior.better), posterior.better, note)
+        return wording.cell(wording.score(None))
+    note = f"within {wording.percent(posterior.equivalent)}, worse {wording.percent(posterior.worse)}"
+    return wording.cell(wording.percent(posterior.better), posterior.better, note)
 
 
 def _all_ranks(ranks: FriedmanTest, winner: str) -> dict[str, Any]:
@@ -276,10 +262,10 @@ def _all_ranks(ranks: FriedmanTest, winner: str) -> dict[str, Any]:
     own, far = ranks.mean_ranks[winner], ranks.critical_difference
     return {
         "chi2": f"{ranks.chi2:.1f}",
-        "p": p_value(ranks.p),
-        "p_F": p_value(ranks.p_F),
-        "own": score(own, 2),
-        "far": score(far, 2),
+        "p": wording.p_value(ranks.p),
+        "p_F": wording.p_value(ranks.p_F),
+        "own": wording.score(own, 2),
+        "far": wording.score(far, 2),
         "beyond": sum(rank - own > far for rank in ranks.mean_ranks.values()),
         "of": len(ranks.mean_ranks) - 1,
     }
@@ -299,7 +285,7 @@ def aa_test_section(data: ReportData) -> dict[str, Any] | None:
     # Chance alone above, the study below, on one scale: what a difference has to exceed is seen at once.
     rows = [
         (f"the same, {len(copies)} times", None, copies),
-        (count(len(scores), "configuration"), None, scores),
+        (wording.count(len(scores), "configuration"), None, scores),
     ]
     return {
         "aa_test": {
