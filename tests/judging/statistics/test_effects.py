@@ -316,5 +316,5 @@ def test_how_many_draws_are_made_together_changes_no_interval(monkeypatch):
     scores = FactorialScores(values, folds, estimate_variance(values, folds, floor=1e-4, bounds=(0, 1)))
     (view,) = views(factors, factors[2], scores.estimate)
     whole = effect(factors, factors[2], view, scores, QUICK).contrasts
-    monkeypatch.setattr("foldwise.judging.statistics.contrasts.IN_CACHE", 7)
+    monkeypatch.setattr("foldwise.judging.statistics.differences.IN_CACHE", 7)
     assert effect(factors, factors[2], view, scores, QUICK).contrasts == whole
