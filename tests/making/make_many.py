@@ -35,10 +35,14 @@ def many(folder, *, configurations, fits):
     )
     curves = spread(data.curves, ("image_scores", "decisions"), like_of)
     curves = spread(curves, ("roc", "pr", "confusion"), dict(list(like_of.items())[:6]))
-    larger = replace(larger, results=results, curves=curves, auxiliary=())
-    return render(
-        spread(larger, ("probabilities", "predictions", "folders", "snapshots", "trainings"), like_of)
+    larger = replace(
+        larger,
+        results=results,
+        curves=curves,
+        auxiliary=(),
+        probabilities=lambda configuration: data.probabilities(like_of[configuration]),
     )
+    return render(spread(larger, ("predictions", "folders", "snapshots", "trainings"), like_of))
 
 
 def another(like, own, place, configurations, fits, rng):

@@ -1,9 +1,6 @@
 """The same study by every engine that is here: rows, scores and weights are the same to the last byte, but for times."""
 
 import csv
-import os
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -30,19 +27,15 @@ MEASURED = ("_s", "_ms", "_mb", "_j")  # endings of columns that no two runs sha
 SAME = ("scores.npz", "weights.safetensors")
 
 
-def run_on(engine, root, **environment):
+def run_on(engine, root, forked):
     """The folder of a run by this engine, through the command line, in a process of its own; and where that listened."""
     (root / "study.yaml").write_text(STUDY)
-    (root / "home").mkdir()
-    command = [sys.executable, "-m", "foldwise", "run", "study.yaml", "--on", engine, "--out", "run"]
-    environment = os.environ | {"HOME": str(root / "home")} | environment
-    addresses = set()
-    with (root / "output.txt").open("w") as output:
-        running = psutil.Popen(command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        while running.poll() is None:
-            addresses |= listening(running)
-            time.sleep(0.2)
-    assert running.returncode == 0, (root / "output.txt").read_text()
+    pid = forked.start("run", "study.yaml", "--on", engine, "--out", "run", cwd=root, out=root / "output.txt")
+    running, addresses = psutil.Process(pid), set()
+    while running.status() != psutil.STATUS_ZOMBIE:  # it has ended, and is waited for below
+        addresses |= listening(running)
+        time.sleep(0.2)
+    assert forked.wait(pid) == 0, (root / "output.txt").read_text()
     return root / "run", addresses
 
 
@@ -101,9 +94,12 @@ def local():
 
 
 @pytest.mark.parametrize("engine", ["local", "slurm", "ray"])
-def test_who_did_the_items_changes_no_byte_of_them(inline, tmp_path, request, engine):
+def test_who_did_the_items_changes_no_byte_of_them(inline, tmp_path, request, engine, forked, monkeypatch):
     before = sessions()
-    folder, addresses = run_on(engine, tmp_path, **request.getfixturevalue(engine))
+    (tmp_path / "home").mkdir()
+    for name, value in ({"HOME": str(tmp_path / "home")} | request.getfixturevalue(engine)).items():
+        monkeypatch.setenv(name, value)
+    folder, addresses = run_on(engine, tmp_path, forked)
     assert made(folder) == inline
     # Only a Ray listens at all, on loopback; it leaves no token at home and no files behind.
     assert addresses == ({"127.0.0.1", "::ffff:127.0.0.1"} if engine == "ray" else set())

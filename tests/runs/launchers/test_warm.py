@@ -68,19 +68,6 @@ def test_a_worker_is_asked_to_end_and_is_made_to(parent, tmp_path, ending):
     worker.kill()  # of one that has ended, nothing is asked, whoever has its id now
 
 
-def test_where_its_parent_is_gone_a_worker_is_known_still_and_no_other_is_had(root, tmp_path):
-    parent = WarmParent(root, os.environ)
-    assert parent.wait_until_warm(lambda: None)
-    worker = waiting(parent, tmp_path)
-    parent._process.kill()
-    parent._process.wait()
-    assert worker.poll() is None
-    worker.kill()
-    assert worker.wait() == -signal.SIGKILL
-    assert parent.start(["work", "--help"], tmp_path / "log.txt") is None
-    parent.end()
-
-
 def test_what_ends_a_run_does_not_end_what_its_workers_are_forked_from(parent, tmp_path):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         os.kill(parent._process.pid, number)
@@ -92,3 +79,14 @@ def test_only_several_workers_of_processors_are_forked(tmp_path):
     assert LocalWorkers(Crew(folder, 2, "cpu")).forks
     assert not LocalWorkers(Crew(folder, 1, "cpu")).forks
     assert not LocalWorkers(Crew(folder, 2, "cpu"), command=lambda number: ["true"]).forks
+
+
+def test_where_its_parent_is_gone_a_worker_is_known_still_and_no_other_is_had(parent, tmp_path):
+    # The last test of the file, since no other could have one of its workers afterwards.
+    worker = waiting(parent, tmp_path)
+    parent._process.kill()
+    parent._process.wait()
+    assert worker.poll() is None
+    worker.kill()
+    assert worker.wait() == -signal.SIGKILL
+    assert parent.start(["work", "--help"], tmp_path / "log.txt") is None
