@@ -16,14 +16,8 @@ from pydantic import Field
 from torch import nn
 
 from foldwise.errors import SpecError, choose, unknown
+from foldwise.learning.networks import libraries
 from foldwise.learning.networks.lean_imports import library
-from foldwise.learning.networks.libraries import (
-    LIBRARIES,
-    ModelRequest,
-    Part,
-    own_network,
-    users_classifier,
-)
 from foldwise.learning.networks.network import (
     Classifier,
     DataShape,
@@ -90,7 +84,7 @@ def build(training: Training, shape: DataShape, *, seed: int, encoder_seed: int 
             for number, group in enumerate(places)
         ]
         return LabelGroups(members, places)
-    request = ModelRequest(training.model.name, shape, training.model.options)
+    request = libraries.ModelRequest(training.model.name, shape, training.model.options)
     # Apart from the head: the encoder is the same whatever head stands on it, and so comparisons of heads are paired.
     with seeded(seed if encoder_seed is None else encoder_seed, "encoder"):
         part = _part(request, training)
@@ -114,12 +108,12 @@ def _refuse_without_numbers(network: nn.Module, name: str) -> None:
         raise SpecError(what, cure="Build it on the CPU, or load its state with assign=True.")
 
 
-def _part(request: ModelRequest, training: Training) -> Part:
+def _part(request: libraries.ModelRequest, training: Training) -> libraries.Part:
     prefix, colon, name = request.name.partition(":")
-    if colon and prefix in LIBRARIES:
-        return LIBRARIES[prefix](replace(request, name=name))
+    if colon and prefix in libraries.LIBRARIES:
+        return libraries.LIBRARIES[prefix](replace(request, name=name))
     if colon:
-        return own_network(request)
+        return libraries.own_network(request)
     if request.name not in MODELS:
         raise _unknown(request.name)
     row, shape = MODELS[request.name], request.shape
@@ -134,10 +128,10 @@ def _part(request: ModelRequest, training: Training) -> Part:
         sizes = (shape.in_channels, shape.num_classes) if shape.segmentation else (shape.in_channels,)
         module = make(*sizes, **options)
     num_features = None if shape.segmentation else module.num_features
-    return Part(module, num_features=num_features, multiple=module.multiple)
+    return libraries.Part(module, num_features=num_features, multiple=module.multiple)
 
 
-def _not_for_task(request: ModelRequest) -> SpecError:
+def _not_for_task(request: libraries.ModelRequest) -> SpecError:
     if request.shape.segmentation:
         does, able = "classifies whole", [name for name, row in MODELS.items() if row.segmenter]
         others = ["smp:<decoder>/<encoder>"]
@@ -149,7 +143,9 @@ def _not_for_task(request: ModelRequest) -> SpecError:
     return SpecError(what, cure=f"Use one of: {', '.join([*able, *others])}.")
 
 
-def _assembled(part: Part, training: Training, request: ModelRequest, seed: int) -> Network:
+def _assembled(
+    part: libraries.Part, training: Training, request: libraries.ModelRequest, seed: int
+) -> Network:
     """The network around what a library gave."""
     if request.shape.segmentation or part.num_features is None:
         if training.label_groups != 1:
@@ -164,7 +160,7 @@ def _assembled(part: Part, training: Training, request: ModelRequest, seed: int)
             )
         if request.shape.segmentation:
             return Segmenter(part.module, multiple=part.multiple)
-        return users_classifier(part.module, request)
+        return libraries.users_classifier(part.module, request)
     head = build_head(training, part.num_features, request.shape.num_classes, seed)
     return Classifier(part.module, head, multiple=part.multiple)
 
