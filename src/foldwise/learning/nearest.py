@@ -69,9 +69,8 @@ class Neighbours:
             similarity_N = self.vectors_NF @ vector_F
         else:
             several = self.runtime.winner.model.task.startswith("multilabel")
-            scale = (
-                len(vector_F) if several else 2
-            )  # several labels differ by 1 each at most, shares by 2 together
+            # Several labels differ by 1 each at most, shares by 2 together.
+            scale = len(vector_F) if several else 2
             similarity_N = 1 - np.abs(self.vectors_NF - vector_F).sum(1) / scale
         order = np.argsort(-similarity_N, kind="stable")[:SHOWN]
         return [Near(self.cases[row], float(similarity_N[row])) for row in order]

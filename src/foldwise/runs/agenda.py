@@ -17,16 +17,14 @@ from foldwise.runs.items import KINDS, Item
 from foldwise.runs.leases import LEASE_S
 from foldwise.runs.plan import Plan
 
-LISTING_SHARE = (
-    0.001  # of the time of a worker that may go into listing what is done: hundreds of them list in turn
-)
+# Of the time of a worker that may go into listing what is done: hundreds of them list in turn.
+LISTING_SHARE = 0.001
 DRIVER_SHARE = 0.1  # the same of who waits for all to be done, of whom there is one
 MAX_TRIES = 16  # in vain, before a rest
 TRIES_BEFORE_LISTING = 3  # in vain, before all that others have is looked up at once
 MAX_MET = 8  # tries of what was done already, before a listing
-SURE_S = (
-    0.1  # what a listing may take that only makes sure, since hundreds of workers end in the same seconds
-)
+# What a listing may take that only makes sure, since hundreds of workers end in the same seconds.
+SURE_S = 0.1
 NUM_PROBES = 2  # items of others that are tried at a look that finds nothing else
 FIRST_WINDOW = 1 / 200  # of all items: hundreds of workers that start together begin with different ones
 WIDER, NARROWER = 2.0, 0.9  # the window, after a try in vain, and after an item that was to be had

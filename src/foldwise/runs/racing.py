@@ -32,9 +32,8 @@ ALWAYS_LEFT = 2  # configurations that are trained in full: a winner needs somet
 GROWTH = 1.5
 FIRST_FOLDS = 2  # of one fold nobody knows what is luck of a run
 VERSION = 1  # raised when a look would rule out others
-LEAST_UNITS = (
-    20  # images or groups tested before anything is ruled out: of fewer, tests of means promise too much
-)
+# Images or groups tested before anything is ruled out: of fewer, tests of means promise too much.
+LEAST_UNITS = 20
 
 
 @dataclass(frozen=True)

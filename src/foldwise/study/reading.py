@@ -95,9 +95,8 @@ def open_study(
     Raises:
         SpecError: every error at once, each with its place, the line, and a cure.
     """
-    variants = (
-        (variants,) if isinstance(variants, str) else variants
-    )  # from Python, where one is easily written so
+    # From Python, where one is easily written so.
+    variants = (variants,) if isinstance(variants, str) else variants
     if isinstance(path, Mapping):
         source, path, called = _written(path), Path("study.yaml"), "the study"
     else:

@@ -29,9 +29,8 @@ ROWS = "TPZ"  # times, positions and depths: images in a row
 AS_TIFF = "Export the image that is meant as a TIFF with named axes (CYX), for example by Fiji."
 GZIP = b"\x1f\x8b"
 NIFTI_2 = (b"\x1c\x02\0\0n+2\0", b"\0\0\x02\x1cn+2\0")  # the length of its header, in either order of bytes
-SEGMENTATION = (
-    "1.2.840.10008.5.1.4.1.1.66.4"  # DICOM's class of segmentations, whose frames are one for each object
-)
+# DICOM's class of segmentations, whose frames are one for each object.
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
 @dataclass(frozen=True)

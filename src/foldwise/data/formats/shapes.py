@@ -15,9 +15,8 @@ FOREGROUND = "foreground"  # the class of objects that are given none
 OTHER_IMAGE = "Check that the labels are of this very image, at its full size."
 CLEARLY = 1.5  # times as long are outlines in the wrong order: squares of 2 x 2 pixels, the smallest that tear, become 1.5
 NOT_COUNTED = "ignore"  # of pixels that do not count, as data.mask_values has it
-Ring = (
-    np.ndarray
-)  # (N, 2) x and y of the corners of an outline, in pixels from the upper left corner of the image
+# (N, 2) x and y of the corners of an outline, in pixels from the upper left corner of the image.
+Ring = np.ndarray
 
 
 @dataclass(frozen=True)

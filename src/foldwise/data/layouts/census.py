@@ -23,9 +23,8 @@ Palette = Literal["auto", "index", "colour"]
 OTHER, IGNORED = "other", "ignore"
 MAX_LISTED = 12  # values that a cure spells out one by one
 _STRAY = 0.1  # of the masks, and pixels a mask: a value that has no more is no class
-_DRAWN = (
-    0.5  # of the pixels of a mask of which only the edges are smooth; of a picture no values hold so many
-)
+# Of the pixels of a mask of which only the edges are smooth; of a picture no values hold so many.
+_DRAWN = 0.5
 
 
 @dataclass(frozen=True)

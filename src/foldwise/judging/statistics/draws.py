@@ -20,9 +20,8 @@ SEED = 0
 DRAWS = 2000  # to begin with: p values near 0.05 to 0.005
 MOST_DRAWS = 64 * DRAWS
 MOST_COMPARISONS = 10**8  # of two drawn numbers, in all draws: two seconds
-IN_CACHE = (
-    1 << 15
-)  # numbers of draws at a time; far more leave the caches of a processor, and take three times as long
+# Numbers of draws at a time; far more leave the caches of a processor, and take three times as long.
+IN_CACHE = 1 << 15
 LEAST_BEYOND = 20  # draws that are to lie beyond a limit
 MONTE_CARLO_ERRORS = 3.0
 

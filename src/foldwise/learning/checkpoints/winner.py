@@ -36,9 +36,8 @@ if TYPE_CHECKING:  # only a type here
 MODEL, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 GRAPH = "onnx"  # a folder in that of the winner: its networks as one graph, once somebody has asked for it
 SCHEMA = 1
-TRAINING_IMAGES = (
-    "training_images.npz"  # in that of the winner: their numbers, with which new images are compared
-)
+# In that of the winner: their numbers, with which new images are compared.
+TRAINING_IMAGES = "training_images.npz"
 THRESHOLD = 0.5  # of each of several labels, where the verdict says none
 SCALARS = {"train_loss": "loss/training", "val_loss": "loss/validation", "lr": "learning rate"}
 LONGEST_NAME = 80  # of a folder of event files

@@ -27,10 +27,8 @@ STOP_S = 120
 # Of pods that were killed, most often for their memory. An item that kills its workers is recorded as failed after a few
 # deaths, so that an index outlives many such items.
 MAX_DEATHS = 100
-TOLD_TO_STOP = (
-    130,
-    143,
-)  # by SIGTERM, as when somebody deletes a pod; preempted and evicted pods say so themselves
+# By SIGTERM, as when somebody deletes a pod; preempted and evicted pods say so themselves.
+TOLD_TO_STOP = 130, 143
 # What is wrong with the study, the data, the image or the folder is so for every pod that starts anew.
 NO_USE = [kind.exit_code for kind in (SpecError, DataError, MissingExtra, RunError)]
 PLAIN = re.compile(r"(--)?[A-Za-z/][A-Za-z0-9/._-]*")
