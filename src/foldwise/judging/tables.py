@@ -79,10 +79,7 @@ def _result(row: ConfigurationResult | ShallowBaseline | TrivialBaseline, verdic
         cells |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
     cells["confusion"] = json.dumps(confusion) if confusion else None
     return ResultRow(
-        row.id,
-        row.name,
-        fields.get("levels", {}),
-        cells | {key: cost.get(key) for key in Cost.model_fields},
+        row.id, row.name, fields.get("levels", {}), cells | {key: cost.get(key) for key in Cost.model_fields}
     )
 
 

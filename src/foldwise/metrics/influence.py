@@ -171,11 +171,7 @@ def _of_ratio(ratio: Ratio, num_undefined: Ints) -> list[UnitScores]:
 
 
 def _each(
-    estimate: Floats,
-    values: Floats,
-    support: Floats,
-    num_undefined: Ints,
-    num_positives: Ints | None = None,
+    estimate: Floats, values: Floats, support: Floats, num_undefined: Ints, num_positives: Ints | None = None
 ) -> list[UnitScores]:
     """The scores of every configuration, from arrays that have them along the first axis."""
     positives = [None] * len(estimate) if num_positives is None else num_positives.tolist()

@@ -36,11 +36,7 @@ from foldwise.study.reading import StudyFile
 
 
 def check(
-    file: StudyFile,
-    *,
-    progress: Progress | None = None,
-    trying: Progress | None = None,
-    device: str = "auto",
+    file: StudyFile, *, progress: Progress | None = None, trying: Progress | None = None, device: str = "auto"
 ) -> tuple[Prepared, Costs]:
     """Decode, audit, fold and plan, and try everything once; nothing is trained.
 

@@ -42,12 +42,7 @@ _SUFFIX = re.compile(r"(\.[a-z0-9]{1,6}){1,2}$")
 
 @contextmanager
 def trying(
-    run: Path,
-    *,
-    device: str = "auto",
-    port: int = 0,
-    trust_code: bool = False,
-    watch: Watch = UNWATCHED,
+    run: Path, *, device: str = "auto", port: int = 0, trust_code: bool = False, watch: Watch = UNWATCHED
 ) -> Iterator[str]:
     """The page of a winner, for as long as the context lasts; its address, part of which nobody can guess.
 
@@ -96,12 +91,7 @@ def _made(winner: Path, folder: RunFolder | None, device: str, watch: Watch) -> 
         "accept": "",
     }
     html = page(
-        loaded,
-        title=facts.title,
-        card=model_card(facts),
-        engine="by_server.js",
-        connect="'self'",
-        **parts,
+        loaded, title=facts.title, card=model_card(facts), engine="by_server.js", connect="'self'", **parts
     )
     return Tried(runtime, html, neighbours, [row["name"] for row in facts.cases])
 

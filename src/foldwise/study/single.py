@@ -15,11 +15,7 @@ if TYPE_CHECKING:  # the help of the command line needs no pydantic
     from foldwise.study.validation_errors import Keys
 
 # What people call networks and heads, and what study files call them; every other name is taken as it is.
-MODELS = {
-    "resnet18": "timm:resnet18",
-    "vgg16": "timm:vgg16",
-    "mobilenet-v3": "timm:mobilenetv3_large_100",
-}
+MODELS = {"resnet18": "timm:resnet18", "vgg16": "timm:vgg16", "mobilenet-v3": "timm:mobilenetv3_large_100"}
 HEADS: dict[str, Any] = {"single": "linear", "multi": {"mlp": {"hidden": [512, 256], "dropout": [0.25, 0.5]}}}
 # Their networks have ImageNet weights, learned from images of 224 pixels.
 LIBRARIES = ("timm:", "torchvision:", "smp:")

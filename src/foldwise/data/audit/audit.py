@@ -144,12 +144,7 @@ def copy_findings(dataset: Dataset, packed: Packed, copies: Copies, *, grouped: 
 
 
 def _crowd_findings(
-    crowds: Sequence[Sequence[int]],
-    copies: Copies,
-    names: Sequence[str],
-    consequence: str,
-    *,
-    grouped: bool,
+    crowds: Sequence[Sequence[int]], copies: Copies, names: Sequence[str], consequence: str, *, grouped: bool
 ) -> list[Finding]:
     """Pictures that very many images show, and pairs of images that were too many to be compared in full."""
     findings = []

@@ -27,10 +27,7 @@ MAX_SHARE = 0.5  # of the memory that is free on the device: training wants the 
 
 
 def cut(
-    pictures_CHW: Sequence[Any],
-    corners_N2: np.ndarray | None,
-    size_hw: tuple[int, int],
-    fill: int = 0,
+    pictures_CHW: Sequence[Any], corners_N2: np.ndarray | None, size_hw: tuple[int, int], fill: int = 0
 ) -> tuple[Tensor, Tensor | None]:
     """Windows (N, C, h, w) of arrays or tensors, on their device, and where (N, h, w) they hold picture.
 

@@ -57,11 +57,7 @@ def sized_image(image_CHW: np.ndarray, data: DataSpec) -> np.ndarray:
 
 
 def sized_target(
-    dataset: Dataset,
-    case: Case,
-    data: DataSpec,
-    original_hw: tuple[int, ...],
-    pixels: Pixels,
+    dataset: Dataset, case: Case, data: DataSpec, original_hw: tuple[int, ...], pixels: Pixels
 ) -> np.ndarray:
     """The class map (H, W) uint8 of a case, at the size that the study states.
 

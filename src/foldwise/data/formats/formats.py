@@ -13,12 +13,7 @@ from PIL import UnidentifiedImageError
 
 from foldwise.data.formats import photographs
 from foldwise.data.formats.arrays import decode_npy, npy_axes, open_npy
-from foldwise.data.formats.axes import (
-    Axes,
-    Stack,
-    as_picture,
-    as_stack,
-)
+from foldwise.data.formats.axes import Axes, Stack, as_picture, as_stack
 from foldwise.data.formats.microscopes import ZARR_MARKERS, czi, lif, nd2, ome_zarr
 from foldwise.data.formats.pixels import COPY_AGAIN, Pixels, PixelUm, first_line, undecoded
 from foldwise.data.formats.scans import NIFTI_2, dicom, nifti, packed_head, read_by

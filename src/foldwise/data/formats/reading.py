@@ -14,11 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from foldwise.data.formats.formats import (
-    decode,
-    open_stack,
-    stack_suffixes,
-)
+from foldwise.data.formats.formats import decode, open_stack, stack_suffixes
 from foldwise.data.formats.pixels import Pixels, Step, is_coloured, joined, mask_values_of, to_channels
 from foldwise.data.formats.shapes import DRAWING_VERSION, Shape, Tally, drawn_mask
 from foldwise.data.formats.steps import carried_out

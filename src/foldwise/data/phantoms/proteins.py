@@ -251,8 +251,7 @@ ZONES: dict[str, Callable[[Cell], np.ndarray]] = {
 
 LOCATIONS = {
     "nucleoplasm": Location(
-        0.40,
-        lambda cell, _: soft(cell.nucleus, 0.7) * (1 - 0.9 * cell.nucleoli) * (0.72 + 0.07 * cell.grain),
+        0.40, lambda cell, _: soft(cell.nucleus, 0.7) * (1 - 0.9 * cell.nucleoli) * (0.72 + 0.07 * cell.grain)
     ),
     "cytosol": Location(0.32, lambda cell, _: cell.cytoplasm() * (0.70 + 0.06 * cell.grain)),
     "plasma_membrane": Location(0.22, _plasma_membrane),

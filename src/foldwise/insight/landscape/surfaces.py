@@ -194,10 +194,7 @@ def rises(arrays: Arrays) -> np.ndarray:
 
 
 def plane(
-    landscape: Landscape,
-    centre: Vector,
-    axes: tuple[Vector, Vector],
-    steps: tuple[np.ndarray, np.ndarray],
+    landscape: Landscape, centre: Vector, axes: tuple[Vector, Vector], steps: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Every criterion over a plane, (L, Y, X) float64: [:, i, j] is at centre + x[j] * axes[0] + y[i] * axes[1].
 
@@ -224,10 +221,7 @@ def line(landscape: Landscape, centre: Vector, direction: Vector, steps: np.ndar
 
 
 def scattered(
-    landscape: Landscape,
-    centre: Vector,
-    axes: Sequence[Vector],
-    coordinates: np.ndarray,
+    landscape: Landscape, centre: Vector, axes: Sequence[Vector], coordinates: np.ndarray
 ) -> np.ndarray:
     """Every criterion at points of a plane, (L, P) float64; nan where a value is not finite.
 
@@ -248,9 +242,7 @@ def at_each(landscape: Landscape, weights: Sequence[Vector]) -> np.ndarray:
 
 
 def _visited(
-    landscape: Landscape,
-    places: Iterable[tuple[Vector, list[tuple[float, Vector]]]],
-    total: int,
+    landscape: Landscape, places: Iterable[tuple[Vector, list[tuple[float, Vector]]]], total: int
 ) -> np.ndarray:
     values = np.empty((len(landscape.criteria), total))
     with Mover(landscape.network) as mover:

@@ -269,11 +269,7 @@ def _roughly(value: float) -> float:
 
 
 def _has_its_value(
-    piece: Piece,
-    code: int,
-    aside: Bools,
-    statistic: Statistic,
-    within: Callable[[float], float] = _roughly,
+    piece: Piece, code: int, aside: Bools, statistic: Statistic, within: Callable[[float], float] = _roughly
 ) -> bool:
     """Whether a row called ``max`` has the greatest score of its configuration, in every one of them.
 

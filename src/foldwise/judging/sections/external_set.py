@@ -11,13 +11,7 @@ import numpy as np
 
 from foldwise.judging.judgement import Judgement, Terms, terms_of
 from foldwise.judging.scores.fits import PlannedFit
-from foldwise.judging.scores.rows import (
-    CLASSIFICATION_KEYS,
-    SEGMENTATION_KEYS,
-    Rows,
-    read_rows,
-    truth_of,
-)
+from foldwise.judging.scores.rows import CLASSIFICATION_KEYS, SEGMENTATION_KEYS, Rows, read_rows, truth_of
 from foldwise.judging.scores.scoring import Scored, score, table_of
 from foldwise.judging.sections.boundary import with_boundaries
 from foldwise.judging.statistics.intervals import Spread, interval

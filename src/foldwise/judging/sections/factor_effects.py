@@ -9,14 +9,7 @@ import numpy as np
 from foldwise.judging.judgement import Judgement
 from foldwise.judging.statistics.design import CONFIGURED, COVARIATES, TUNED, Factor, is_full
 from foldwise.judging.statistics.differences import FactorialScores, IntervalOptions
-from foldwise.judging.statistics.effects import (
-    Effect,
-    LevelContrast,
-    Shares,
-    effect,
-    shares,
-    views,
-)
+from foldwise.judging.statistics.effects import Effect, LevelContrast, Shares, effect, shares, views
 from foldwise.judging.verdict_configurations import TIMED, ConfigurationResult
 from foldwise.judging.verdict_sections import (
     FactorEffect,

@@ -42,10 +42,7 @@ ARRAYS = ("probabilities", "confusion", "histogram", "log_loss_sum", "brier_sum"
 
 
 def robustness_section(
-    study: Robustness | None,
-    rows: Rows,
-    judgement: Judgement,
-    configurations: Sequence[ConfigurationResult],
+    study: Robustness | None, rows: Rows, judgement: Judgement, configurations: Sequence[ConfigurationResult]
 ) -> RobustnessSection | None:
     """None where the study does not ask, or no configuration was tested in every condition.
 

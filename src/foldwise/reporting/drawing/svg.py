@@ -152,12 +152,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def scale_over(
-    values: Iterable[float],
-    start: float = 0.0,
-    end: float = 1.0,
-    *,
-    margin: float = 0.06,
-    log: bool = False,
+    values: Iterable[float], start: float = 0.0, end: float = 1.0, *, margin: float = 0.06, log: bool = False
 ) -> Scale:
     """A scale that holds every finite value with some air on both sides; 0 to 1 where there is none."""
     finite = [value for value in values if math.isfinite(value) and (value > 0 or not log)]

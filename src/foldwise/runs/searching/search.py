@@ -44,12 +44,7 @@ class Outdated(RunError):
 
 
 def plan_searches(
-    study: Study,
-    arms: Sequence[Configuration],
-    *,
-    task: Task,
-    packed_digest: str,
-    splits: Sequence[Split],
+    study: Study, arms: Sequence[Configuration], *, task: Task, packed_digest: str, splits: Sequence[Split]
 ) -> Plan:
     """The plan of a study with a search, by the first trials of every arm in every fold; see `make_plan`."""
     assert study.search is not None

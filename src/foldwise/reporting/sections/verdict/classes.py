@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from foldwise.judging.verdict_configurations import (
-    ConfigurationResult,
-    PrecisionRecall,
-    ScoresBySplit,
-)
+from foldwise.judging.verdict_configurations import ConfigurationResult, PrecisionRecall, ScoresBySplit
 from foldwise.judging.verdict_sections import ClassDistance
 from foldwise.reporting.drawing.classes import MAX_DRAWN, Dot, class_strip, commonest
 from foldwise.reporting.drawing.rows import standing
 from foldwise.reporting.report_data import ReportData
-from foldwise.reporting.wording import (
-    NOTHING,
-    Cell,
-    amount,
-    cell,
-    count,
-    number,
-    plain,
-    score,
-    score_cell,
-)
+from foldwise.reporting.wording import NOTHING, Cell, amount, cell, count, number, plain, score, score_cell
 
 MAX_DOTS = 60  # configurations beside the winner in the strip of a class
 MAX_TABLES = 30  # configurations with a table of all splits

@@ -161,11 +161,7 @@ def of_external(external: ExternalSection, verdict: Verdict) -> dict[str, Any]:
     """Scores on an external set beside those on the test images, for a template."""
     own = verdict.configuration(external.configuration).metrics
     rows = [
-        {
-            "title": verdict.metrics[name].title,
-            "external": score_cell(scored),
-            "own": score_cell(own[name]),
-        }
+        {"title": verdict.metrics[name].title, "external": score_cell(scored), "own": score_cell(own[name])}
         for name, scored in external.metrics.items()
     ]
     single = ", ".join(score(value) for value in external.by_model)
