@@ -14,8 +14,16 @@ from foldwise.data.overlays import is_dark
 from foldwise.judging.verdict_configurations import ModelThroughput
 from foldwise.reporting.pages import environment
 from foldwise.reporting.report_data import ReportData, gather
-from foldwise.reporting.sections import training
 from foldwise.reporting.sections.images import data_card, gallery, hardest
+from foldwise.reporting.sections.training import (
+    before_training,
+    epochs,
+    layers,
+    looks,
+    losses,
+    maps,
+    surfaces,
+)
 from foldwise.reporting.sections.verdict import (
     answer,
     calibration,
@@ -83,18 +91,18 @@ SECTIONS = (  # in the order of the page
     Section("robustness", "Robustness", robustness.section),
     Section("cost", "Cost", costs.section),
     Section("throughput", "Speed", speed.section),
-    Section("weights", "Weights", training.layers.weights_section),
-    Section("training", "Training", training.epochs.learning_section),
-    Section("loss-panels", "Losses", training.losses.panels_section),
-    Section("epochs", "By epoch", training.epochs.section),
-    Section("maps", "Maps", training.maps.section),
-    Section("attention", "Where it looks", training.looks.attention_section),
-    Section("layers", "Layers", training.layers.section),
-    Section("loss-curves", "Loss curves", training.losses.curves_section),
-    Section("surfaces", "Loss surfaces", training.surfaces.section),
-    Section("pretraining", "Pretraining", training.before_training.pretraining_section),
-    Section("augmentation", "Augmentation", training.before_training.augmentation_section),
-    Section("failures", "Failures", training.epochs.failures_section),
+    Section("weights", "Weights", layers.weights_section),
+    Section("training", "Training", epochs.learning_section),
+    Section("loss-panels", "Losses", losses.panels_section),
+    Section("epochs", "By epoch", epochs.section),
+    Section("maps", "Maps", maps.section),
+    Section("attention", "Where it looks", looks.attention_section),
+    Section("layers", "Layers", layers.section),
+    Section("loss-curves", "Loss curves", losses.curves_section),
+    Section("surfaces", "Loss surfaces", surfaces.section),
+    Section("pretraining", "Pretraining", before_training.pretraining_section),
+    Section("augmentation", "Augmentation", before_training.augmentation_section),
+    Section("failures", "Failures", epochs.failures_section),
     Section("data", "Data and audit", data_card.section),
     Section("labels", "Labels", data_card.labels_section),
     Section("methods", "Methods text", methods.section),
