@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foldwise.data.cache.packing import pack
+from foldwise.data.external_set import read_external
 from foldwise.data.layouts.files import part_in, part_named
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import FoldwiseError
-from foldwise.study.spec import DataSpec
+from foldwise.study.spec import DataSpec, Validation
 
 # Where the images and the masks of a part lie; `nnU-Net` has ends of its own.
 PLACES = {
@@ -22,6 +24,7 @@ PLACES = {
     "words last": ("images_{}", "labels_{}"),
     "words joined": ("{}Images", "{}Masks"),
     "parts outside": ("{}/images", "{}/masks"),
+    "in words of the outer": ("{} set/images", "{} set/masks"),
 }
 LONG = {"train": "training", "val": "validation", "test": "testing"}
 
@@ -157,6 +160,17 @@ def test_classes_in_parts_in_images_are_pointed_to(tmp_path):
     with pytest.raises(FoldwiseError, match=r"point data.path at images/ itself"):
         read(tmp_path)
     assert read(tmp_path / "images").classes == ("gel", "other")
+
+
+def test_all_parts_of_an_external_set_are_scored(tmp_path):
+    """Nothing is trained on any of them, so that nobody has to say what becomes of its split."""
+    made(tmp_path / "ours", PLACES["words first"])
+    made(tmp_path / "theirs", PLACES["Ultralytics"])
+    data = DataSpec(path=str(tmp_path / "ours"), external=str(tmp_path / "theirs"))
+    dataset = read_dataset(data, base=tmp_path, split="folders")
+    external = read_external(data, dataset, pack(dataset, data), base=tmp_path, validation=Validation())
+    assert len(external.dataset.cases) == 9
+    assert {case.part for case in external.dataset.cases} == {None}
 
 
 def test_years_are_no_classes(tmp_path):

@@ -147,23 +147,26 @@ def sides_of_parts(root: Path) -> dict[str, str]:
 
     Both are told by words of their names: ``images/train`` with ``labels/train``, ``train_images`` with ``train_masks``,
     ``imagesTr`` with ``labelsTr``. They are in the order of the parts; of a part without labels the second is empty.
-    None are listed where a part has two folders of one kind.
+    None are listed where a part has two folders of one kind. Of class folders, thousands perhaps, none is looked into.
     """
-    tops = subfolders(root)
-    nested = [
-        f"{top}/{name}" for top in tops if not image_files(root / top) for name in subfolders(root / top)
-    ]
+    tops = [name for name in subfolders(root) if part_in(name) or _words(name) & (IMAGE_WORDS | LABEL_WORDS)]
+    outer = [top for top in tops if not image_files(root / top)]
+    nested = [f"{top}/{name}" for top in outer for name in subfolders(root / top)]
     sides: dict[tuple[str, bool], str] = {}
     for path in (*tops, *nested):
-        words = {word.casefold() for word in words_of(path)}
-        part, is_images, is_masks = part_in(path), bool(words & IMAGE_WORDS), bool(words & LABEL_WORDS)
+        is_images, is_masks = (bool(_words(path) & words) for words in (IMAGE_WORDS, LABEL_WORDS))
+        part = part_in(path)
         if part is None or is_images == is_masks or not _holds_any(root / path, labels=is_masks):
             continue
         if (part, is_images) in sides:
             return {}
         sides[part, is_images] = path
-    parts = [part for part in dict.fromkeys(PARTS.values()) if (part, True) in sides]
+    parts = (part for part in dict.fromkeys(PARTS.values()) if (part, True) in sides)
     return {sides[part, True]: sides.get((part, False), "") for part in parts}
+
+
+def _words(path: str) -> set[str]:
+    return {word.casefold() for word in words_of(path)}
 
 
 def _holds_any(folder: Path, *, labels: bool) -> bool:
