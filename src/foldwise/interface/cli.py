@@ -16,8 +16,7 @@ from foldwise.errors import GO_ON, FoldwiseError, RunError, SpecError, of_machin
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.doctor import doctor
-from foldwise.interface.commands.evaluate import evaluate
-from foldwise.interface.commands.export import export
+from foldwise.interface.commands.export import evaluate, export
 from foldwise.interface.commands.fit import fit
 from foldwise.interface.commands.init import demo, init
 from foldwise.interface.commands.judge import judge
