@@ -14,6 +14,7 @@ from scan_files import write_ome_zarr
 
 from foldwise.data.formats import windows as module
 from foldwise.data.formats.formats import decode, pixel_um
+from foldwise.data.formats.pixels import resize_image
 from foldwise.data.formats.windows import Windows, large_image
 from foldwise.data.novelty import numbers_of
 from foldwise.errors import DataError, RunError
@@ -444,6 +445,57 @@ def test_images_of_other_channels_are_refused(winner, values, all_are_large, tmp
     loaded, files = load_winner(winner, CPU), (tmp_path / "m.tif", tmp_path / "m.png")
     with large_image(tmp_path / "a.tif", AS_SHOWN) as windows, pytest.raises(DataError, match="2 channels"):
         write_large(loaded, windows, "a.tif", files, device=CPU)
+
+
+# ---- models that resize
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("size_hw", [(64, 48), (1050, 40), (31, 1100), (1200, 1300), (1050, 1100)])
+def test_an_image_in_bands_is_resized_to_the_very_same_values(values, dtype, size_hw):
+    image = (
+        np.stack([values, values[::-1]]).astype(np.float64) * 3.7
+        if dtype == "float32"
+        else np.stack([values, values[::-1]])
+    ).astype(dtype)
+    bands = (image[:, top : top + 97] for top in range(0, HEIGHT, 97))
+    whole = resize_image(image, size_hw)
+    ours = module.resize_bands(bands, size_hw)
+    assert ours.dtype == whole.dtype
+    np.testing.assert_array_equal(ours, whole)
+
+
+def test_a_classifier_that_resizes_reads_a_large_image_in_bands_and_says_the_same(
+    values, all_are_large, tmp_path, monkeypatch
+):
+    packed = tiny("multiclass_classification", num_channels=3)
+    fit(tmp_path / "done" / "fit-3", "multiclass_classification", packed=packed, epochs=2)
+    winner = make_winner(
+        [tmp_path / "done" / "fit-3"], tmp_path / "winner", seen=Seen(sizes_px=((40, 60), (40, 60)))
+    )
+    record = json.loads((winner / "model.json").read_text())
+    for member in record["members"]:
+        member["model"] |= {"size_hw": [32, 24], "resized": True}
+    (winner / "model.json").write_text(json.dumps(record))
+    folder = tmp_path / "new"
+    write(folder, coloured(values))
+    write(folder, coloured(values).astype(np.uint16), "deep.tif")
+    read, given = Windows.window, []
+
+    def counting(self, top, bottom, left, right, decoding):
+        given.append(bottom - top)
+        return read(self, top, bottom, left, right, decoding)
+
+    monkeypatch.setattr(Windows, "window", counting)
+    with pytest.raises(LeftOut, match=r"deep.tif: the image holds uint16 values"):
+        predict_images(winner, folder, tmp_path / "bands", device="cpu")
+    assert max(given) == module.BAND_PX < HEIGHT
+    monkeypatch.setattr(module, "LARGE_PX", 2**25)
+    with pytest.raises(LeftOut):
+        predict_images(winner, folder, tmp_path / "whole", device="cpu")
+    (row,) = read_table(tmp_path / "bands/predictions.csv")
+    assert read_table(tmp_path / "whole/predictions.csv") == [row]
+    assert "resized by another scale than in training" in row["warning"]
 
 
 # ---- pixel sizes

@@ -272,12 +272,12 @@ def _by_whole_image(winner: Winner, image: LargeImage) -> Winner:
 
 def large_among(
     winner: Winner, root: Path, places: dict[str, str], problems: list[DataError]
-) -> frozenset[str]:
-    """The images that are read in windows, by their names.
+) -> dict[str, tuple[int, ...]]:
+    """The images that are read in windows: name -> height and width.
 
     Those that would have to be read whole, and do not fit into memory, are taken out of `places` and go to `problems`.
     """
-    large = set()
+    large = {}
     for name, file in list(places.items()):
         with large_image(root / file, winner.decoding) as windows:
             if windows is None:
@@ -285,7 +285,7 @@ def large_among(
             why = windows.why_whole or _why_model(winner)
             needed, free = _bytes_whole(winner, windows), usable().free
         if not why:
-            large.add(name)
+            large[name] = windows.shape_CHW[1:]
         elif needed > free:
             size = f"{windows.shape_CHW[2]:,} × {windows.shape_CHW[1]:,} pixels"
             what = f"an image of {size} takes about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
@@ -293,7 +293,7 @@ def large_among(
             cure = "Save it as a TIFF in tiles, grey or RGB, of 8 or 16 bit; or cut it."
             problems.append(DataError(what, where=name, cure=cure))
             del places[name]
-    return frozenset(large)
+    return large
 
 
 def _bytes_whole(winner: Winner, windows: Windows) -> int:
@@ -307,6 +307,7 @@ def _bytes_whole(winner: Winner, windows: Windows) -> int:
 
 def _why_model(winner: Winner) -> str:
     """Why a model has to see images whole; empty where it need not."""
-    if not winner.model.task.endswith("segmentation"):
-        return "the model says one thing of the whole image"
-    return "the model sees every image at one size" if winner.model.resized else ""
+    segments = winner.model.task.endswith("segmentation")
+    if winner.model.resized:  # to be read in bands; its mask would be enlarged whole
+        return "the model brings every image to one size, and its mask back" if segments else ""
+    return "" if segments else "the model says one thing of the whole image, as it is"

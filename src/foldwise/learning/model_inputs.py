@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from foldwise.data.formats.pixels import Pixels, plane, resize_image
 from foldwise.data.formats.reading import as_image, read_pixels
 from foldwise.data.formats.steps import refuse_doubtful
+from foldwise.data.formats.windows import large_image, resize_bands
 from foldwise.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +29,23 @@ def as_fed(winner: Winner, image_CHW: np.ndarray) -> np.ndarray:
 def read_as_trained_on(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:
     """The image with the channels, the value type and the size that the model knows, and the file that it is made of."""
     return as_trained_on(read_pixels(root, file, winner.decoding), winner, file=file, name=name)
+
+
+def read_resized(root: Path, file: str, winner: Winner, name: str) -> tuple[Pixels, np.ndarray]:
+    """The same of a large image for a model that resizes images, and so at its size: read band by band."""
+    with large_image(root / file, winner.decoding) as windows:
+        if windows is None or winner.model.size_hw is None:
+            raise DataError("the image was changed meanwhile", where=name, cure="Predict it again.")
+        pixels: list[Pixels] = []
+
+        def bands() -> Iterator[np.ndarray]:
+            for band in windows.bands(winner.decoding):
+                seen, image_CHW = as_trained_on(band, winner, file=file, name=name)
+                pixels[:] = [seen]
+                yield image_CHW
+
+        fed = resize_bands(bands(), winner.model.size_hw)
+    return pixels[0], fed
 
 
 def as_trained_on(pixels: Pixels, winner: Winner, *, file: str, name: str) -> tuple[Pixels, np.ndarray]:

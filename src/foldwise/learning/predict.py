@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from foldwise.errors import DataError
 from foldwise.learning.checkpoints.saved import Winner, load_winner
 from foldwise.learning.checkpoints.winner import digest_of_networks, settings_digest, why_unknown
 from foldwise.learning.large_images import large_among, write_large
-from foldwise.learning.model_inputs import as_fed, read_as_trained_on
+from foldwise.learning.model_inputs import as_fed, read_as_trained_on, read_resized
 from foldwise.learning.prediction_files import (
     RECORD,
     TABLE,
@@ -157,7 +157,7 @@ class _Job:
     out: Path
     journal: Journal
     files: dict[str, tuple[str, ...]]
-    large: frozenset[str]
+    large: dict[str, tuple[int, ...]]
     device: torch.device
     flips: bool
     kind: ProbabilityKind | None
@@ -176,16 +176,16 @@ class _Job:
         self.doing("")
         progress(len(answered), len(self.places))
         how: dict[str, Any] = {"runtime": runtime, "problems": problems, "steps": steps}
-        usual = {name: file for name, file in rest.items() if name not in self.large}
-        answers = (
-            self._answer(each, steps[each.name]) for each in predicted(self.winner, self.root, usual, **how)
-        )
+        # Masks are drawn part by part; an image that is resized goes with the others once it is.
+        by_parts = {name: digests[name] for name in rest if name in self.large and self.files[name]}
+        usual = {name: file for name, file in rest.items() if name not in by_parts}
+        asked = predicted(self.winner, self.root, usual, resized=self.large, **how)
+        answers = (self._answer(each, steps[each.name]) for each in asked)
 
         def part_done(share: float) -> None:
             progress(len(answered) + share, len(self.places))
 
-        in_parts = {name: digests[name] for name in rest if name in self.large}
-        for answer in chain(answers, self._in_parts(in_parts, problems, part_done)):
+        for answer in chain(answers, self._in_parts(by_parts, problems, part_done)):
             name = answer.row[0]
             self.journal.add(name, digests[name], answer)
             answered[name] = answer
@@ -227,7 +227,8 @@ class _Job:
 
     def _answer(self, prediction: ImagePrediction, steps: tuple[Step, ...]) -> Answered:
         winner, p = self.winner, prediction.probabilities
-        size_hw, size_um = prediction.image_CHW.shape[1:], self._pixel_um(prediction.name)
+        size_um = self._pixel_um(prediction.name)
+        size_hw = self.large.get(prediction.name, prediction.image_CHW.shape[1:])
         warnings = warnings_of(winner, p, size_hw, size_um)
         novelty = winner.training_images.novelty(as_fed(winner, prediction.image_CHW))
         files = self.files[prediction.name]
@@ -268,23 +269,25 @@ def predicted(
     runtime: Predictor,
     problems: list[DataError],
     steps: dict[str, tuple[Step, ...]],
+    resized: Collection[str] = (),
 ) -> Iterator[ImagePrediction]:
     """What the winner says of each image, by name and place; those it cannot read go to `problems`.
 
-    What decoding did to the others goes to `steps`.
+    What decoding did to the others goes to `steps`. Large images may be `resized` as they are read.
     """
 
-    def read() -> Iterator[tuple[str, np.ndarray]]:
+    def images() -> Iterator[tuple[str, np.ndarray]]:
         for name, file in places.items():
             try:
-                pixels, image_CHW = read_as_trained_on(root, file, winner, name)
+                read = read_resized if name in resized else read_as_trained_on
+                pixels, image_CHW = read(root, file, winner, name)
             except DataError as error:
                 problems.append(DataError(error.what, where=name, cure=error.cure))
                 continue
             steps[name] = pixels.steps
             yield name, image_CHW
 
-    return answers(winner, runtime, read())
+    return answers(winner, runtime, images())
 
 
 def answers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def png_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def files_of(
-    winner: Winner, places: dict[str, str], large: frozenset[str], kind: ProbabilityKind | None = None
+    winner: Winner, places: dict[str, str], large: Collection[str], kind: ProbabilityKind | None = None
 ) -> dict[str, tuple[str, ...]]:
     """The mask and the picture of every image, below the folder of the predictions; none of a classification.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -269,10 +269,14 @@ def resize_image(image_CHW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
         )
         for plane in image_CHW
     ]
-    resized = np.stack(planes)
-    if image_CHW.dtype.kind == "u":
-        resized = np.rint(resized).clip(0, np.iinfo(image_CHW.dtype).max)
-    return resized.astype(image_CHW.dtype)
+    return of_type(np.stack(planes), image_CHW.dtype)
+
+
+def of_type(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """The values in another type; of whole numbers the nearest that there are."""
+    if dtype.kind == "u":
+        values = np.rint(values).clip(0, np.iinfo(dtype).max)
+    return values.astype(dtype)
 
 
 def resize_mask(mask_HW: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:

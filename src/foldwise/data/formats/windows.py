@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,7 +15,7 @@ import tifffile
 from foldwise.data.formats.arrays import mapped, unnamed
 from foldwise.data.formats.axes import Axes, as_picture, axes_of_array
 from foldwise.data.formats.microscopes import ome_zarr
-from foldwise.data.formats.pixels import Pixels, undecoded
+from foldwise.data.formats.pixels import Pixels, of_type, resize_image, undecoded
 from foldwise.data.formats.steps import carried_out
 from foldwise.data.formats.tiff import is_whole, mode_of, opened, stored_as
 from foldwise.errors import DataError, FoldwiseError
@@ -72,6 +72,18 @@ class Windows:
             parts.append(replace(band, values=band.values[:, -top % step :: step, ::step].copy()))
             top += BAND_PX
         return replace(parts[0], values=np.concatenate([part.values for part in parts], axis=1))
+
+
+def resize_bands(bands: Iterable[np.ndarray], size_hw: tuple[int, int]) -> np.ndarray:
+    """What `pixels.resize_image` makes of an image that comes in bands (C, h, W) from top to bottom, to the last digit.
+
+    In memory are a band, and (C, H, width) floats: Pillow, too, brings every row to its width first.
+    """
+    narrow, dtype = [], np.dtype(np.uint8)
+    for band in bands:
+        dtype = band.dtype
+        narrow.append(resize_image(band.astype(np.float32), (band.shape[1], size_hw[1])))
+    return of_type(resize_image(np.concatenate(narrow, axis=1), size_hw), dtype)
 
 
 def stride_of(size_hw: tuple[int, ...]) -> int:
