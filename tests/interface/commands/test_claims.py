@@ -54,7 +54,7 @@ def test_what_is_not_true_is_said_with_its_line_and_the_evidence(said):
     lines = told.splitlines()
     assert lines[0] == "✗ false, line 3: VGG16 is better than ResNet18."
     assert lines[1].startswith(
-        "    ✗ It is so in 0 of 2 matched pairs, the other way round in 2 (mean difference -0.23;"
+        "    ✗ It is so in 0 of 2 matched pairs, the other way round in 2 (mean difference −0.23;"
     )
     assert lines[3] == "! not supported, line 5: ResNet18 is better than VGG16."
     assert lines[6] == "? cannot check, line 5: DenseNet is better than VGG16."

@@ -93,7 +93,7 @@ def test_the_evidence_is_the_difference_and_its_interval(noisy):
     (pair,) = [pair for pair in noisy.verdict.pairs if {pair.a, pair.b} == {"unet", "fpn"}]
     assert "this study cannot tell them apart" in one.checks[0].why
     assert f"{told(noisy, 'unet'):.4f}" in one.checks[0].why
-    assert "95 % interval of all pairs -0." in one.checks[0].why
+    assert "95 % interval of all pairs −0." in one.checks[0].why
     assert pair.conclusion == "not distinguishable"
 
 
