@@ -178,7 +178,7 @@ def test_the_verdict_has_every_test_against_the_winner(tmp_path, metric):
 def test_false_discoveries_of_the_design(tmp_path, monkeypatch):
     four = iter([0.01, 0.04, 0.03, 0.005])
     monkeypatch.setattr(
-        "foldwise.judging.sections.textbook.mcnemar",
+        "foldwise.judging.statistics.textbook.mcnemar",
         lambda *_: {"only_winner": 0, "only_other": 0, "p": next(four)},
     )
     told = verdict_of(
