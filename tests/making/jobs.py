@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from foldwise.runs.in_progress import Checkpoints
+from foldwise.runs.checkpoints import Checkpoints
 
 
 def job(

@@ -8,8 +8,8 @@ from jobs import job
 
 from foldwise.learning.training import resuming, train
 from foldwise.learning.training.fit import fit_item
+from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.in_progress import Checkpoints
 from foldwise.runs.leases import acquire
 
 # Of a result: what a clock or a meter says.

@@ -12,8 +12,8 @@ from foldwise import processes
 from foldwise.interface.commands.status import say_status
 from foldwise.learning.checkpoints.unfinished import TYPES, read_unfinished, write_unfinished
 from foldwise.processes import HungUp, Interrupts, TimeIsUp, sigterm_as_interrupt
+from foldwise.runs.checkpoints import Checkpoints, paused
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.in_progress import Checkpoints, paused
 from foldwise.runs.items import Item
 from foldwise.runs.leases import acquire, clean_up
 from foldwise.runs.plan import Plan

@@ -7,7 +7,7 @@ import pytest
 
 from foldwise.processes import here
 from foldwise.runs.folder import RunFolder, read_json, write_json
-from foldwise.runs.in_progress import holders
+from foldwise.runs.holders import holders
 from foldwise.runs.items import Item
 from foldwise.runs.leases import LEASE_S, acquire
 from foldwise.runs.plan import Plan

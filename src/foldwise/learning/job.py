@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from foldwise.errors import RunError
+from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.in_progress import Checkpoints
 from foldwise.runs.items import Item, is_itself
 from foldwise.runs.leases import Beat
 from foldwise.study.own_code import own_code, own_names

@@ -27,9 +27,9 @@ from foldwise.pipeline.devices import Agendas
 from foldwise.pipeline.mending import Mending, files_of
 from foldwise.processes import host
 from foldwise.runs.agenda import DRIVER_SHARE, Agenda, rest_s
+from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.device_memory import crowded, is_out_of_memory, note_crowded, workers_here
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.in_progress import Checkpoints
 from foldwise.runs.items import Item, failure, label
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.launchers.local import LocalWorkers, bearable_workers, default_workers

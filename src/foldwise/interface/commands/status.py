@@ -12,7 +12,7 @@ from foldwise.text import count, duration, in_shell
 
 if TYPE_CHECKING:
     from foldwise.runs.folder import ItemCounts, RunFolder
-    from foldwise.runs.in_progress import Holder
+    from foldwise.runs.holders import Holder
     from foldwise.runs.plan import Plan
     from foldwise.runs.slurm_queue import QueuedJob
 
@@ -74,7 +74,8 @@ def say_status(folder: RunFolder) -> None:
 
 def status_of(folder: RunFolder) -> Status:
     """The state of a run; what is damaged in it is said, and the rest is shown."""
-    from foldwise.runs.in_progress import holders, paused
+    from foldwise.runs.checkpoints import paused
+    from foldwise.runs.holders import holders
     from foldwise.runs.job_notes import has_jobs
     from foldwise.runs.slurm_queue import jobs_here, name_of_jobs
 

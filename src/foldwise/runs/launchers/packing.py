@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from foldwise.runs.device_memory import Meter, crowded, find_meter
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.in_progress import held_by
+from foldwise.runs.holders import held_by
 from foldwise.runs.items import KINDS, Item
 from foldwise.runs.launchers.launcher import Crew
 from foldwise.runs.leases import progress
