@@ -123,7 +123,6 @@ def test_a_study_on_two_devices_is_judged_by_what_is_there_and_finished_elsewher
     import torch
 
     monkeypatch.setattr(pick, lambda *_: torch.device("cpu"))  # in the place of a GPU
-    monkeypatch.setattr("foldwise.learning.training.setup.pick_device", lambda *_: torch.device("cpu"))
     work(folder, log=lambda line: None)
     verdict = finish(folder).dump()
     assert verdict["num_done"] == 8

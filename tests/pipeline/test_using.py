@@ -239,7 +239,7 @@ def test_images_unlike_the_training_are_named_with_the_reason(many, tmp_path):
 def test_the_app_says_so_of_an_image_that_is_dropped(many, tmp_path):
     run, new = many
     path = negatives(new, tmp_path) / "dim" / "0.png"
-    tried = trying._made(run.folder.winner, run.folder, "cpu", lambda _: None)
+    tried = trying._made(run.folder.winner, run.folder, "cpu", trying.UNWATCHED)
     warnings = tried.predict(path.read_bytes(), path.name)["warnings"]
     assert warnings[-1] == "unlike the training images: its negative would be like them"
 
