@@ -5,13 +5,14 @@ Files of a run have a few headers between them, and numpy takes longer to parse 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from zlib import crc32
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # imported where arrays are read: the command line starts wit
 
 SMALL = 1 << 18  # bytes: files up to this are read whole, and once; of larger ones a digest is kept instead
 LOCAL_HEADER = 30  # bytes before the name of a member, by which its length and that of another field end
+MAX_HEAD = 100_000_000  # bytes, as in the library of safetensors
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -126,3 +128,41 @@ def _header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     from numpy.lib import format as npy
 
     return npy.read_array_header_1_0(BytesIO(header))
+
+
+class Head(NamedTuple):
+    """What a checkpoint says before its tensors: the bytes as they are, and what they hold."""
+
+    raw: bytes
+    tensors: dict[str, dict[str, Any]]
+    record: dict[str, Any]
+    sha256: str
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """The epoch that is trained, from 1, and how many of its steps are done."""
+        position = self.record["position"]
+        return int(position["epoch"]), int(position["step"])
+
+
+def read_head(path: Path) -> Head:
+    """The beginning of a checkpoint, which is a safetensors file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is none, or is damaged.
+    """
+    with path.open("rb") as file:
+        length = file.read(8)
+        size = int.from_bytes(length, "little")
+        if size > MAX_HEAD:
+            raise ValueError("its length is none")
+        text = file.read(size)
+    try:
+        tensors = json.loads(text)
+        about = tensors.pop("__metadata__")
+        head = Head(length + text, tensors, json.loads(about["record"]), about["sha256"])
+        head.at  # noqa: B018 - raises where it is missing
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{error!r} in its head") from None
+    return head

@@ -8,7 +8,7 @@ from judged import judge
 from PIL import Image
 
 from foldwise.learning.objectives.losses import losses_to_map
-from foldwise.learning.training.fit_files import Watch
+from foldwise.learning.training.fit_files import WatchedImages
 from foldwise.runs.folder import read_json, write_json
 from foldwise.study.ranges import IGNORE
 
@@ -70,7 +70,7 @@ def write_watched(path, packed, strides, loss):
     """By the very code that writes it in a fit; the chosen epoch is 4."""
     K = len(packed.classes)
     class_pixels = np.array([90, 8, 2][:K])
-    watch = Watch(strides, epochs=5)
+    watch = WatchedImages(strides, epochs=5)
     for epoch in EPOCHS:
         maps = {
             case: probabilities(packed.target(case)[::stride, ::stride], epoch, K, epoch)

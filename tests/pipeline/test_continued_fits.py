@@ -6,8 +6,8 @@ import time
 
 from killed_fits import assert_same
 
-from foldwise.runs.checkpoints import read_head
 from foldwise.runs.folder import RunFolder
+from foldwise.sealed_arrays import read_head
 
 STUDY = """
 study: long

@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache, partial, wraps
+from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -106,14 +107,19 @@ class _Option(NamedTuple):
 
 
 @cache
-def _options() -> dict[str, dict[str, _Option]]:
-    """The options of each command that is a function, too, and what they are in a call."""
+def _commands() -> dict[str, Any]:
+    """The commands, by name; they stand above this module, and come when a message first names one of their options."""
     import typer.main
 
-    from foldwise.interface import cli
+    group = typer.main.get_command(import_module("foldwise.interface.cli").app)
+    return dict(getattr(group, "commands"))  # noqa: B009 - of click's Group
 
+
+@cache
+def _options() -> dict[str, dict[str, _Option]]:
+    """The options of each command that is a function, too, and what they are in a call."""
     listed: dict[str, dict[str, _Option]] = {}
-    for name, command in getattr(typer.main.get_command(cli.app), "commands").items():  # noqa: B009 - of click's Group
+    for name, command in _commands().items():
         if name not in _functions():
             continue
         listed[name], parameters = {}, inspect.signature(_functions()[name]).parameters
@@ -131,9 +137,8 @@ def _options() -> dict[str, dict[str, _Option]]:
 @cache
 def _functions() -> dict[str, Callable[..., Any]]:
     """The public functions, by name."""
-    import foldwise
-
-    every = {name: getattr(foldwise, name) for name in foldwise.__all__}
+    package = import_module("foldwise")
+    every = {name: getattr(package, name) for name in package.__all__}
     return {name: value for name, value in every.items() if inspect.isfunction(value)}
 
 
@@ -173,7 +178,7 @@ def _call(match: re.Match[str]) -> str:
         return match[0]
     if any(option not in _options()[name] for option, _ in re.findall(OPTION, words)):
         return match[0]
-    options = " ".join(found[0] for found in re.finditer(OPTION, words))
+    options = " ".join(option[0] for option in re.finditer(OPTION, words))
     arguments = [_literal(word) for word in re.findall(ARGUMENT, re.sub(OPTION, "", words))]
     return f"foldwise.{name}({', '.join([*arguments, *([_keywords(options, name)] if options else [])])})"
 
@@ -289,11 +294,7 @@ def _wrong(value: object, name: str, kind: _Kind, function: str) -> WrongArgumen
 
 def _beyond(value: Any, name: str, function: str) -> list[WrongArgument]:
     """The error for a number that the option of the command refuses, too."""
-    import typer.main
-
-    from foldwise.interface import cli
-
-    command = getattr(typer.main.get_command(cli.app), "commands").get(function)  # noqa: B009
+    command = _commands().get(function)
     for row in command.params if command else ():
         low, high = getattr(row, "min", None), getattr(row, "max", None)
         if RENAMED.get(row.name, row.name) != name:

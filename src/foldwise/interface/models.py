@@ -177,17 +177,15 @@ def export(  # noqa: PLR0913 - each is an option of the command
 
     Args:
         run: a run, its folder, or the folder of a model that was handed over.
-        out: gets the files; an earlier export in it is replaced. ``<run>-export`` by default, with the names of the
-            configuration and the fold where these are stated.
+        out: gets the files, in place of an earlier export; ``<run>-export`` by default, and a stated configuration and fold.
         formats: ``onnx``, ``script``, ``torchscript``, ``bioimageio``, ``try-it``; by default all but the last that can be.
         configuration: of the run, by its name or (the beginning of) its id; the winner by default.
         fold: the network of this fold alone, from 1; the mean of all by default.
         images: a folder of images to prove the formats on; the test images of the run by default.
-        authors: names; of the model.
-        licence: of the model, as SPDX writes it.
-        pixel_size: the side of a training image's pixel, in µm.
-        ort_web: onnxruntime-web for ``try-it``, as npm packs it; npm is asked for it by default.
-        examples: how many test images ``try-it`` may show to anybody.
+        authors: of the model, by name.
+        licence, pixel_size: of the model, as SPDX writes it; the side of a training image's pixel, in µm.
+        ort_web, examples: of ``try-it``: onnxruntime-web as npm packs it, which npm is asked for by default; how many
+            test images it may show to anybody.
         trust_code: whether own code that the folder names may be run.
 
     Raises:
@@ -207,9 +205,9 @@ def export(  # noqa: PLR0913 - each is an option of the command
         ort_web=_path(ort_web),
         examples=examples,
     )
-    given = exporting.export(Path(run), _path(out), options, trust_code=_trusts(run, trust_code))
-    left_out = {name: as_called(why, "export") for name, why in given.left_out.items()}
-    return replace(given, left_out=left_out)
+    exported = exporting.export(Path(run), _path(out), options, trust_code=_trusts(run, trust_code))
+    left_out = {name: as_called(why, "export") for name, why in exported.left_out.items()}
+    return replace(exported, left_out=left_out)
 
 
 class App:

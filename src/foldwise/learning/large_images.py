@@ -109,8 +109,7 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
 
     Args:
         files: the mask, the picture, and with a `kind` of them the probabilities; each is written whole.
-        flips: whether every tile is asked about in its mirror images as well.
-        pixel_um: height and width of a pixel, which the mask is to state.
+        flips, pixel_um: whether mirror images of every tile are predicted as well; a pixel, which the mask is to state.
         side_px: of a tile; by default that of an image that is predicted whole.
         progress, doing: called with the share of the image that is done, and with which tile comes.
         unfinished: a folder for what is done while it is not all, with which the next call goes on; deleted at the end.
@@ -118,10 +117,10 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     Raises:
         DataError: the image has other channels or values than those of the training, or is damaged.
     """
-    image = LargeImage(windows, winner, name)
+    image, classes = LargeImage(windows, winner, name), winner.model.classes
     plain = TorchRuntime(_by_whole_image(winner, image), device, of_tiles=True)
-    counted = _Counted(image, len(winner.model.classes))
-    classes = winner.model.classes
+    tiles = _Tiles(image, Flipped(plain) if flips else plain, winner, side_px)
+    counted, begun = _Counted(image, len(classes)), Unfinished(unfinished, with_p=kind is not None)
     with (
         torch.inference_mode(),
         written_whole(files[0]) as scratch,
@@ -129,8 +128,7 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
     ):
 
         def drawn() -> Iterator[np.ndarray]:
-            tiles = _Tiles(image, Flipped(plain) if flips else plain, winner, side_px)
-            for band in tiles.bands(Unfinished(unfinished, with_p=kind is not None), progress, doing):
+            for band in tiles.bands(begun, progress, doing):
                 if band.p_Khw is not None:
                     keep(band.top, band.p_Khw.numpy())
                 yield counted.drawn(band)
@@ -138,11 +136,16 @@ def write_large(  # noqa: PLR0913 - each is a thing of its own
         _write_mask(scratch, image.size_hw, drawn(), pixel_um)
     with written_whole(files[1]) as scratch:
         Image.fromarray(counted.picture()).save(scratch, "PNG")
+    return _drawn_mask(winner, image, counted, unfinished)
+
+
+def _drawn_mask(winner: Winner, image: LargeImage, counted: _Counted, unfinished: Path | None) -> DrawnMask:
+    """What is said of an image whose mask is written, so that nothing of it is unfinished any more."""
+    if unfinished is not None:
+        rmtree(unfinished, ignore_errors=True)
     shares = tuple((counted.pixels / counted.pixels.sum()).tolist())
     shape_CHW = winner.model.num_channels, *image.size_hw
     novelty = winner.training_images.novelty_of_parts(shape_CHW, image.window)
-    if unfinished is not None:
-        rmtree(unfinished, ignore_errors=True)
     return DrawnMask(counted.sure / math.prod(image.size_hw), shares, tuple(image.steps), novelty)
 
 

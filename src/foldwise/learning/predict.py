@@ -30,7 +30,6 @@ from foldwise.learning.prediction_files import (
     TABLE,
     answered_row,
     channel_places,
-    check_submission,
     files_of,
     images_to_predict,
     left_out,
@@ -83,13 +82,12 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
 
     Classification: the probability of every class, and calibrated where the winner has a temperature. Segmentation: the
     share of each class, under ``masks/`` a PNG of class indices (0 and 255 of two classes), under ``overlays/`` a picture.
-    Images far larger than memory are read and their masks, which are TIFFs, written part by part. An image that this model, asked in this way, has answered about in `out` already is not asked about again.
+    Large images go part by part, their masks as TIFFs. What the same model and settings wrote to `out` is not done again.
 
     Args:
-        winner: the folder that `make_winner` made.
-        out: is made if it is not there; earlier predictions in it are replaced, and nothing else.
+        winner, out: the folder that `make_winner` made; a folder, in which earlier predictions are replaced and nothing else.
         runtime, submission: one of `runtimes.RUNTIMES`; a CSV file to write besides, see `write_submission`.
-        flips, probabilities: whether mirror images are asked, too; of masks, a kind of `PROBABILITIES` to write.
+        flips, probabilities: whether mirror images are predicted, too; of masks, a kind of `PROBABILITIES` to write.
         warn, doing: called with what to know; with what is being done, such as the tile of a large image.
         progress: called with how many images are done, parts as a fraction, and of how many.
 
@@ -97,8 +95,7 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         FoldwiseError: there is no winner or no image, the runtime cannot be used, or files of somebody else are in `out`.
         LeftOut: some could not be predicted, which is said when all others are written.
     """
-    names, problems = images_to_predict(images)
-    picked = pick_device(device)
+    (names, problems), picked = images_to_predict(images), pick_device(device)
     with steady(0, torch.get_num_threads(), picked):  # the same probabilities each time
         loaded = load_winner(winner, picked)
         kind = kind_of(probabilities, loaded.model.task)
@@ -106,18 +103,15 @@ def predict_images(  # noqa: PLR0913 - each is an option of the command
         root = images.parent if images.is_file() else images
         large = large_among(loaded, root, places, problems)
         files = files_of(loaded, places, large, kind)
-        if submission is not None:
-            check_submission(loaded.model.task)
-        refuse_to_replace(out, list(chain.from_iterable(files.values())), submission)
+        refuse_to_replace(out, chain.from_iterable(files.values()), submission, loaded.model.task)
         chosen = pick_runtime(runtime, loaded, winner, device=picked, num_images=len(places), flips=flips)
-        how = {"runtime": runtime, "device": picked.type, "flips": flips, "foldwise": version("foldwise")}
-        journal = Journal(out, settings_digest(winner, how | {"probabilities": probabilities}))
+        how = {"runtime": runtime, "device": picked.type, "flips": flips, "probabilities": probabilities}
+        journal = Journal(out, settings_digest(winner, how | {"foldwise": version("foldwise")}))
         job = _Job(loaded, root, places, out, journal, files, large, picked, flips, kind, doing)
         answered = job.done(chosen, problems, progress)
         write_table(loaded, answered, out, submission)
-    unknown = dict(zip(["unlike"], why_unknown(loaded.training_images), strict=False))
-    record = {"runtime": chosen.sentence(), **unknown, "flips": flips, "images": len(answered)}
-    write_json(out / RECORD, _record(loaded, winner, kind, probabilities) | record)
+    predicted_by = {"runtime": chosen.sentence(), "flips": flips, "images": len(answered)}
+    write_json(out / RECORD, _record(loaded, winner, kind, probabilities) | predicted_by)
     _tell(loaded, answered, problems, out, warn)
     return out
 
@@ -127,6 +121,7 @@ def _record(winner: Winner, folder: Path, kind: ProbabilityKind | None, name: st
     about = {"kind": name, "one_is": kind.scale, "classes": winner.model.classes} if kind else None
     stated: dict[str, Any] = {"foldwise": version("foldwise"), "model": winner.score}
     stated |= {"winner": digest_of_networks(folder)}
+    stated |= dict(zip(["unlike"], why_unknown(winner.training_images), strict=False))
     return stated | ({"probabilities": about} if about else {})
 
 
@@ -179,8 +174,8 @@ class _Job:
         # Masks are drawn part by part; an image that is resized goes with the others once it is.
         by_parts = {name: digests[name] for name in rest if name in self.large and self.files[name]}
         usual = {name: file for name, file in rest.items() if name not in by_parts}
-        asked = predicted(self.winner, self.root, usual, resized=self.large, **how)
-        answers = (self._answer(each, steps[each.name]) for each in asked)
+        predictions = predicted(self.winner, self.root, usual, resized=self.large, **how)
+        answers = (self._answer(each, steps[each.name]) for each in predictions)
 
         def part_done(share: float) -> None:
             progress(len(answered) + share, len(self.places))

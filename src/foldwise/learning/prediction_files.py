@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,14 +130,18 @@ def distinct(short: Mapping[str, str], full: Mapping[str, str]) -> dict[str, str
         chosen |= {name: full[name] for name in shared}
 
 
-def refuse_to_replace(out: Path, names: Sequence[str], submission: Path | None) -> None:
+def refuse_to_replace(out: Path, names: Iterable[str], submission: Path | None, task: Task) -> None:
     """Raise SpecError where predictions would overwrite files of somebody else, such as masks that were drawn by hand.
 
     A folder that holds ``predictions.csv``, or a stopped command's journal, is one of earlier predictions: they are replaced.
 
     Args:
         names: what is to be written, below `out`.
+        submission: refused, too, where an image of the task has one label only, or a mask.
     """
+    if submission is not None and task != "multilabel_classification":
+        what = f"a submission lists several labels, and this winner's task is {task.replace('_', ' ')}"
+        raise SpecError(what, where="--submission", cure="Leave it out; predictions.csv has the decisions.")
     table = out / TABLE
     ours = (table.is_file() and _begins(table, b"image,")) or (out / JOURNAL).is_file()
     paths = [] if ours else [table, out / RECORD, *(out / name for name in names)]
@@ -157,13 +161,6 @@ def _begins(path: Path, header: bytes) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(header)) in (header, b"")
-
-
-def check_submission(task: Task) -> None:
-    """Raise SpecError where an image has one label only, or a mask."""
-    if task != "multilabel_classification":
-        what = f"a submission lists several labels, and this winner's task is {task.replace('_', ' ')}"
-        raise SpecError(what, where="--submission", cure="Leave it out; predictions.csv has the decisions.")
 
 
 def write_submission(path: Path, labels: Mapping[str, Sequence[int]]) -> None:

@@ -96,8 +96,7 @@ def evaluate(  # noqa: PLR0913 - each is a thing of its own
             ``<run>-on-<folder>`` where None.
         configuration: by name or id; the winner by default.
         labels, device: keys of `data.external`, where the layout does not say everything; auto, cpu, cuda or mps.
-        trust_code: whether own code that the run folder names may be run.
-        watch: is told what is being done.
+        trust_code, watch: whether own code that the run folder names may be run; is told what is being done.
 
     Raises:
         RunError, SpecError: the run has no winner yet, or the configuration no network; `out` holds something else.
@@ -108,16 +107,15 @@ def evaluate(  # noqa: PLR0913 - each is a thing of its own
     model = _model_for(run, out, configuration)
     folder = RunFolder.open(run)
     record = read_json(model / "model.json")
-    external, notes = _read(folder, images, labels or {}, record["members"][0]["model"], watch)
-    fits = [str(member["fit"]) for member in record["members"]]
+    members = record["members"]
+    external, notes = _read(folder, images, labels or {}, members[0]["model"], watch)
+    fits = [str(member["fit"]) for member in members]
     with own_code_of(model, trust_code):
         scores = _scored(folder, model, external, out, fits=fits, device=device, watch=watch)
-        chosen = _configuration_of(folder, fits[0])
-        section = judged_elsewhere(folder, out, chosen)
+        section = judged_elsewhere(folder, out, _configuration_of(folder, fits[0]))
         if section is None:
             raise RunError(f"{run} has no fits that are done", cure="foldwise run goes on with it.")
-        several = str(record["members"][0]["model"]["task"]).startswith("multilabel")
-        each = _each(scores, external, several=several)
+        each = _each(scores, external, several=str(members[0]["model"]["task"]).startswith("multilabel"))
         novelties, warnings, sentences = _compared(model, external, record.get("pixel_um"), watch)
         drawn = _drawn(model, external, each, device)
         worst = [replace(image, warning="; ".join(warnings[image.name])) for image in drawn]
@@ -126,8 +124,8 @@ def evaluate(  # noqa: PLR0913 - each is a thing of its own
     write_evaluation(out / PAGE, section, read_verdict(folder.verdict), worst, measure=measure, notes=notes)
     _write_table(out / IMAGES, external.dataset, each, novelties, warnings)
     write_json(out / RECORD, section.model_dump(mode="json") | {"notes": list(notes)})
-    cases = external.dataset.cases
-    scored = tuple((cases[index].name, float(each[index])) for index in np.argsort(each, kind="stable"))
+    names = [case.name for case in external.dataset.cases]
+    scored = tuple((names[index], float(each[index])) for index in np.argsort(each, kind="stable"))
     return Evaluation(section, out, scored, tuple(notes))
 
 

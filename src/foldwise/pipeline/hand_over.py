@@ -125,10 +125,8 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     """Write what a model says of new images: a CSV of probabilities, or masks and overlays; its ``predictions.json``.
 
     Args:
-        run: a run folder, or the folder of a model that was handed over.
-        images: a folder of new images, or one image.
-        out: the folder of the predictions.
-        choice: which model of a run folder.
+        run, choice: a run folder, and which model of it; or the folder of a model that was handed over.
+        images, out: a folder of new images, or one image; the folder of the predictions.
         device, runtime, flips, probabilities, submission, warn, progress, doing: see `predict_images`.
         pictures: draw them too.
         trust_code: whether own code that the folder names may be run.
@@ -146,9 +144,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command
     refuse_file(out)
     winner = model_of(run, choice)
     with own_code_of(winner, trust_code):
+        how: dict[str, Any] = {"device": device, "runtime": runtime, "flips": flips, "warn": warn}
+        how |= {"probabilities": probabilities, "submission": submission}
         try:
-            how: dict[str, Any] = {"device": device, "runtime": runtime, "flips": flips, "warn": warn}
-            how |= {"probabilities": probabilities, "submission": submission}
             predict_images(winner, images, out, progress=progress, doing=doing, **how)
         except LeftOut:  # says which images could not be used; the others have their predictions
             if pictures:

@@ -23,7 +23,7 @@ from foldwise.pipeline.devices import refuse_device
 from foldwise.pipeline.hand_over import own_code_of, winner_of
 from foldwise.pipeline.model_card import card_facts, model_card
 from foldwise.pipeline.options import UNWATCHED, Watch
-from foldwise.reporting.live import Handler, listening
+from foldwise.reporting.loopback import Handler, listening
 from foldwise.runs.folder import RunFolder
 
 if TYPE_CHECKING:

@@ -1,7 +1,4 @@
-"""The report of a running study, served on this machine and drawn again as fits are done; nothing is written.
-
-Servers here are for browsers of this computer only: who comes under another name, or from another page, is refused.
-"""
+"""The report of a running study, served on this machine: drawn again as fits are done. Nothing is written."""
 
 from __future__ import annotations
 
@@ -11,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from foldwise.errors import FoldwiseError, RunError
+from foldwise.errors import FoldwiseError
+from foldwise.reporting.loopback import Handler, listening
 from foldwise.reporting.report import render, waiting_page
 from foldwise.reporting.report_data import ReportData
 from foldwise.runs.folder import RunFolder
@@ -24,16 +21,6 @@ LOOK_EVERY_S = 3.0
 PAUSE = 2.0  # times as long as judging and drawing took: training needs the cores more
 
 Judged = Callable[[RunFolder], ReportData]
-HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
-HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
-PATIENCE_S = 60  # for the next bytes of a request
 
 
 class Live:
@@ -154,80 +141,3 @@ def _handler(live: Live) -> type[Handler]:
                 self.answer(503, "text/plain", str(error))
 
     return Pages
-
-
-class Handler(BaseHTTPRequestHandler):
-    """What all such servers share; what they answer is `get` and `post`."""
-
-    server_version, sys_version, timeout = "foldwise", "", PATIENCE_S
-
-    def get(self) -> None:
-        """Answer a request for a page."""
-        self.answer(404, "text/plain", "There is no such page.")
-
-    def post(self) -> None:
-        """Answer what was sent."""
-        self.answer(405, "text/plain", "Nothing can be sent here.")
-
-    def do_GET(self) -> None:
-        """403 for those who come under another name."""
-        if not self._refuses():
-            self.get()
-
-    def do_POST(self) -> None:
-        """403 for those who come under another name, or from another page."""
-        if not self._refuses():
-            self.post()
-
-    def _refuses(self) -> bool:
-        """Whether the request was refused."""
-        port = str(self.connection.getsockname()[1])
-        host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
-        name, _, stated = host.rpartition(":")
-        # A page from elsewhere whose name was made to point here (DNS rebinding) has that name in its requests.
-        wrong = name not in NAMES or stated != port
-        if wrong or origin not in (None, f"http://{host}"):
-            self.close_connection = True  # a body that nobody reads may follow
-            self.answer(403, "text/plain", f"Open http://{HOST}:{port}/ instead.")
-            return True
-        return False
-
-    def answer(self, code: int, kind: str, text: str) -> None:
-        """Send a text."""
-        body = text.encode()
-        self.send_response(code)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        for header, value in HEADERS.items():
-            self.send_header(header, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a browser asks every other second."""
-
-
-@contextmanager
-def listening(handler: type[Handler], port: int = 0) -> Iterator[str]:
-    """A server on this computer for as long as the context lasts; its address.
-
-    Args:
-        port: 0 takes a free one.
-
-    Raises:
-        RunError: the port is taken.
-    """
-    try:
-        server = ThreadingHTTPServer((HOST, port), handler)
-    except (OSError, OverflowError) as error:
-        cure = "Name another one, or leave --port out: a free one is taken."
-        raise RunError(f"port {port} cannot be used: {error}", where="--port", cure=cure) from None
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{HOST}:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -7,15 +7,15 @@ item went to another, finds a newer attempt than its own and writes no more. Wha
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from foldwise.processes import Interrupts
 from foldwise.runs.plan import Plan
+from foldwise.sealed_arrays import Head, read_head
 
 if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
@@ -25,49 +25,10 @@ EVERY_S = 30.0  # between epochs; what is shorter is done again as fast as it is
 WITHIN_S = 180.0  # in the middle of an epoch
 MAX_SHARE = 0.01  # of the time of an item that goes into writing
 BYTES_PER_S = 1e8  # foreseen of the first, of which no time is known: what a busy network folder takes
-MAX_HEAD = 100_000_000  # bytes, as in the library of the format
 
 NOWHERE = (sys.maxsize, 0)
 
 Log = Callable[[str], object]
-
-
-class Head(NamedTuple):
-    """What a checkpoint says before its tensors: the bytes as they are, and what they hold."""
-
-    raw: bytes
-    tensors: dict[str, dict[str, Any]]
-    record: dict[str, Any]
-    sha256: str
-
-    @property
-    def at(self) -> tuple[int, int]:
-        """The epoch that is trained, from 1, and how many of its steps are done."""
-        position = self.record["position"]
-        return int(position["epoch"]), int(position["step"])
-
-
-def read_head(path: Path) -> Head:
-    """The beginning of a checkpoint, which is a safetensors file.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is none, or is damaged.
-    """
-    with path.open("rb") as file:
-        length = file.read(8)
-        size = int.from_bytes(length, "little")
-        if size > MAX_HEAD:
-            raise ValueError("its length is none")
-        text = file.read(size)
-    try:
-        tensors = json.loads(text)
-        about = tensors.pop("__metadata__")
-        head = Head(length + text, tensors, json.loads(about["record"]), about["sha256"])
-        head.at  # noqa: B018 - raises where it is missing
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{error!r} in its head") from None
-    return head
 
 
 class Checkpoints:

@@ -13,7 +13,7 @@ from foldwise.data.batches.batches import Pictures
 from foldwise.learning.checkpoints.saved import read_model, read_weights
 from foldwise.learning.objectives.losses import losses_to_map, make_loss
 from foldwise.learning.training.fit import fit_item
-from foldwise.learning.training.fit_files import Watch, epochs_to_keep, images_to_watch, loss_maps
+from foldwise.learning.training.fit_files import WatchedImages, epochs_to_keep, images_to_watch, loss_maps
 from foldwise.learning.training.scoring import ForwardPass, Scores, evaluate
 from foldwise.learning.training.train import outputs_of, recorded, selector
 from foldwise.metrics.confusion import pooled_confusion
@@ -195,7 +195,7 @@ def test_large_images_and_many_classes_are_watched_at_a_coarser_grid():
 
 @pytest.mark.parametrize(("epochs", "ended"), [(30, 30), (30, 11), (1, 1), (2, 2), (1000, 700)])
 def test_the_first_the_chosen_and_the_last_epoch_are_kept_and_six_at_most(tmp_path, epochs, ended):
-    watch, best = Watch({5: 1}, epochs), max(1, ended // 2 + 1)
+    watch, best = WatchedImages({5: 1}, epochs), max(1, ended // 2 + 1)
     for epoch in range(1, ended + 1):
         seen = {5: np.full((2, 1, 1), epoch, np.float16)}
         watch.keep(epoch, seen, is_best=epoch in (1, 2, best))

@@ -18,10 +18,11 @@ from foldwise.learning.checkpoints.unfinished import read_unfinished, write_unfi
 from foldwise.learning.training import resuming, setup, train
 from foldwise.learning.training.fit import fit_item
 from foldwise.learning.training.pretrain import pretrain_item
-from foldwise.runs.checkpoints import Checkpoints, read_head
+from foldwise.runs.checkpoints import Checkpoints
 from foldwise.runs.folder import RunFolder
 from foldwise.runs.leases import acquire
 from foldwise.runs.planning import pretraining
+from foldwise.sealed_arrays import read_head
 from foldwise.study.training import Training
 
 CLASSES, MASKS = "multiclass_classification", "multiclass_segmentation"

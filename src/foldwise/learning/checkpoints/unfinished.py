@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foldwise.runs.checkpoints import read_head
+from foldwise.sealed_arrays import read_head
 from foldwise.storage import written_whole
 
 NO_DIGEST = "0" * 64

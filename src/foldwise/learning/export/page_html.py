@@ -64,10 +64,8 @@ def page(  # noqa: PLR0913 - each is a part of the page
         examples: pictures as data addresses.
         notice: the licence of what runs the model.
     """
-    compares = ["novelty.js"] if "training" in data else []
-    scripts = [_text(name) for name in (*compares, engine, "page.js")]
-    sections = card_sections(card)
-    stated = facts_of(winner) | dict(facts)
+    scripts = [_text(name) for name in (*["novelty.js"] * ("training" in data), engine, "page.js")]
+    sections, stated = card_sections(card), facts_of(winner) | dict(facts)
     return _template().render(
         title=title,
         lead=lead,

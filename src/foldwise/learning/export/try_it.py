@@ -92,14 +92,14 @@ def rule_of(images: TrainingImages) -> dict[str, bytes]:
         return {}
     numbers_NF, (middle, spread, there) = images.numbers_NF, images.scale
     distances, weights = images.usual
-    kept, total = np.flatnonzero(there).tolist(), numbers_NF.shape[1]
+    columns, total = np.flatnonzero(there).tolist(), numbers_NF.shape[1]
     rule = {
         "full": FULL_PX, "patch": PATCH_PX, "patches": PATCHES, "levels": NUM_LEVELS, "nearest": NUM_NEAREST, "named": NAMED,
         "level": LEVEL, "enough": ENOUGH, "like": LIKE, "groups": images.num_groups,
-        "there": kept, "middle": middle.tolist(), "spread": spread.tolist(), "scaled": ((numbers_NF[:, there] - middle) / spread).tolist(),
+        "there": columns, "middle": middle.tolist(), "spread": spread.tolist(), "scaled": ((numbers_NF[:, there] - middle) / spread).tolist(),
         "low": numbers_NF[:, there].min(0).tolist(), "high": numbers_NF[:, there].max(0).tolist(),
         "distances": distances.tolist(), "weights": weights.tolist(),
-        "words": [[word_of(number, more=more, total=total) for more in (True, False)] for number in kept],
+        "words": [[word_of(number, more=more, total=total) for more in (True, False)] for number in columns],
     }  # fmt: skip
     return {"training": json.dumps(rule).encode()}
 

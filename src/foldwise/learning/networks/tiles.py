@@ -15,14 +15,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
-from weakref import WeakKeyDictionary, finalize
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from foldwise.learning.networks.tensor_memory import TensorMemory
 
 LARGEST_PX = 1024  # longest side that is passed in batches, and the least side of a tile
 BUDGET_BYTES = 4 * 2**30  # of one image; the same on every machine, as it decides what a network sees
@@ -173,18 +172,15 @@ def bands(  # noqa: PLR0913 - each is a thing of its own
 
     Args:
         window: the part (1, C, h, w) of the image from a top to before a bottom, and from a left to before a right.
-        size_hw: of the image.
-        begun: where to go on; from the top by default.
-        carry: called with where it could go on from, whenever a row of tiles was given out.
+        begun, carry: where to go on, by default from the top; called with where it could go on from, after each row.
 
     Raises:
         ValueError: the tiles are so small that nothing is left of them between their margins.
     """
-    height, width = size_hw
-    overlap_px = 2 * margin_px + ramp_px
-    if side_px <= overlap_px + step and max(size_hw) > side_px:
-        least = overlap_px + step + 1
-        raise ValueError(f"tiles of {side_px} pixels leave nothing between their margins: at least {least}")
+    (height, width), overlap_px = size_hw, 2 * margin_px + ramp_px
+    if side_px <= (least := overlap_px + step) and max(size_hw) > side_px:
+        what = f"tiles of {side_px} pixels leave nothing between their margins"
+        raise ValueError(f"{what}: at least {least + 1}")
     rows_of_tiles = list(_spans(height, side_px, overlap_px, step))
     done = begun.rows if begun else 0
     total, weight_HW, first = (begun.total, begun.weight, begun.first) if begun else (None, None, 0)
@@ -195,9 +191,8 @@ def bands(  # noqa: PLR0913 - each is a thing of its own
             if total is None or weight_HW is None:
                 total, weight_HW = output.new_zeros(*output.shape[:2], 0, width), output.new_zeros(0, width)
             total, weight_HW = (_lengthened(part, bottom - first) for part in (total, weight_HW))
-            rows = _weights(top, bottom, height, margin_px, ramp_px).to(output.device)
-            columns = _weights(left, right, width, margin_px, ramp_px).to(output.device)
-            weight_hw = rows[:, None] * columns
+            rows = _weights(top, bottom, height, margin_px, ramp_px)
+            weight_hw = (rows[:, None] * _weights(left, right, width, margin_px, ramp_px)).to(output.device)
             total[:, :, top - first : bottom - first, left:right] += output * weight_hw
             weight_HW[top - first : bottom - first, left:right] += weight_hw
         assert total is not None and weight_HW is not None  # noqa: PT018 - an image has at least one tile
@@ -287,52 +282,10 @@ def _followed(network: nn.Module, channels: int, side: int) -> Need:
     return Need(large.most / area, max(steep, default=0) / area**2)
 
 
-def _follow(network: nn.Module, channels: int, side: int) -> _Memory:
+def _follow(network: nn.Module, channels: int, side: int) -> TensorMemory:
     state = [*network.named_parameters(), *network.named_buffers()]
     # Without numbers nothing is computed, and statistics of batch norm that may be moving are not moved.
     blank = {name: values.to("meta") for name, values in state}
-    with torch.inference_mode(), _Memory() as memory:
+    with torch.inference_mode(), TensorMemory() as memory:
         functional_call(network, blank, (torch.empty(1, channels, side, side, device="meta"),))
     return memory
-
-
-class _Memory(TorchDispatchMode):
-    """Counts the bytes of all tensors that live at the same time.
-
-    Attributes:
-        most: bytes at the worst moment.
-        largest: name of an operation -> bytes of its largest result; ``table``: of every place by every other one.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.most, self.largest = 0, dict[str, int]()
-        self._now, self._seen = 0, set[int]()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        outputs = func(*args, **(kwargs or {}))
-        name = func.name()
-        if "scaled_dot_product" in name:
-            query, key = args[:2]
-            table = 4 * math.prod(query.shape[:-1]) * key.shape[-2]
-            self.largest["table"] = max(self.largest.get("table", 0), table)
-        for output in tree_leaves(outputs):
-            if isinstance(output, Tensor):
-                self._count(name, output.untyped_storage())
-        return outputs
-
-    def _count(self, name: str, storage: torch.UntypedStorage) -> None:
-        key, num = storage._cdata, storage.nbytes()
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        self._now += num
-        self.most = max(self.most, self._now)
-        self.largest[name] = max(self.largest.get(name, 0), num)
-        finalize(storage, self._forget, key, num)
-
-    def _forget(self, key: int, num: int) -> None:
-        self._seen.discard(key)
-        self._now -= num

@@ -134,7 +134,7 @@ class EpochChoice:
     by: Selector
     evaluating: Stopwatch
     spent: Spending
-    watch: fit_files.Watch | None
+    watch: fit_files.WatchedImages | None
     epochs: list[dict[str, Any]] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     best_epoch: int = 0
@@ -226,12 +226,12 @@ def _record(epoch: Epoch, validation: Scores, task: Task, value: float, steadied
     }
 
 
-def _watch(request: FitRequest) -> fit_files.Watch | None:
+def _watch(request: FitRequest) -> fit_files.WatchedImages | None:
     """In the first fold of a segmentation, where a report shows maps through training."""
     first = request.settings["repeat"] == request.settings["fold"] == 0
     if not (request.segmentation and first):
         return None
-    return fit_files.Watch(
+    return fit_files.WatchedImages(
         fit_files.images_to_watch(request.packed, request.split.validation), request.training.epochs
     )
 
@@ -253,7 +253,7 @@ def score(
     *,
     fully: bool = False,
     last: bool = False,
-    watch: fit_files.Watch | None = None,
+    watch: fit_files.WatchedImages | None = None,
 ) -> Scores:
     """What the network says about whole, unchanged images; after the `last` epoch nobody asks for its loss."""
     learner, loss = setup.learner, None if last else setup.learner.loss

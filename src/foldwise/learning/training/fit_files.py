@@ -77,7 +77,7 @@ def write_network(request: FitRequest, setup: TrainingSetup, scratch: Path) -> d
     return {part: weight_numbers(values) for part, values in parts.items()}
 
 
-def write_losses(request: FitRequest, watch: Watch | None, scratch: Path) -> None:
+def write_losses(request: FitRequest, watch: WatchedImages | None, scratch: Path) -> None:
     """``watched.npz`` of a first fold, and ``loss_curve.npz`` of a loss that has a curve."""
     loss, task = request.training.loss, request.packed.task
     if watch is not None:
@@ -186,7 +186,7 @@ def epochs_to_keep(epochs: int) -> frozenset[int]:
     return frozenset(int(epoch) for epoch in np.geomspace(1, epochs, MAX_EPOCHS - 1).round())
 
 
-class Watch:
+class WatchedImages:
     """Probabilities of a few images at a few epochs; holds at most `MAX_EPOCHS` + 1 of them at a time.
 
     Never of test images: whoever looks at those while a study is being shaped chooses by them, and their scores are
