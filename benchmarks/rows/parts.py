@@ -207,6 +207,7 @@ def _predicted(bench: Bench, way: str, run: Path, images: Path) -> Spent:
     if way == "plain":
         command = [sys.executable, "-m", "benchmarks.straight.predict", run / "winner", images, "plain.npy"]
     else:
+        shutil.rmtree(bench.folder / "told", ignore_errors=True)  # what is there would not be predicted again
         command = foldwise("predict", run, images, "--out", "told", "--device", "cpu")
     return spent(command, cwd=bench.folder)
 

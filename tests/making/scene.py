@@ -20,8 +20,8 @@ from foldwise.sealed import Damaged, verified
 
 LEASE_S = 1.5
 # A checkpoint after every step, so that kills in the middle of one are met; leases that run out while one looks on.
-QUICK = [("foldwise.runs.in_progress", name, value) for name, value in (("EVERY_S", 0), ("WITHIN_S", 0))]
-QUICK += [("foldwise.runs.in_progress", name, 1e12) for name in ("MAX_SHARE", "BYTES_PER_S")]
+QUICK = [("foldwise.runs.checkpoints", name, value) for name, value in (("EVERY_S", 0), ("WITHIN_S", 0))]
+QUICK += [("foldwise.runs.checkpoints", name, 1e12) for name in ("MAX_SHARE", "BYTES_PER_S")]
 QUICK += [("foldwise.runs.leases", "BEAT_S", 0.3), ("foldwise.pipeline.worker", "BEAT_EVERY_S", 0.05)]
 QUICK += [("foldwise.pipeline.worker", "PATIENCE_S", 2.0)]
 # The codes that the documentation names for what is no fault of foldwise; and signals that came before there was a command.

@@ -23,8 +23,8 @@ train:
 validate: {folds: 2}
 """
 # A checkpoint after every step, so that kills in the middle of one are met, too.
-OFTEN = [("foldwise.runs.in_progress", name, value) for name, value in (("EVERY_S", 0), ("WITHIN_S", 0))]
-OFTEN += [("foldwise.runs.in_progress", name, 1e12) for name in ("MAX_SHARE", "BYTES_PER_S")]
+OFTEN = [("foldwise.runs.checkpoints", name, value) for name, value in (("EVERY_S", 0), ("WITHIN_S", 0))]
+OFTEN += [("foldwise.runs.checkpoints", name, 1e12) for name in ("MAX_SHARE", "BYTES_PER_S")]
 
 
 def wait_for(what, seconds=300):

@@ -202,7 +202,7 @@ def test_streams_and_buffers_of_a_users_own_network_and_loss_are_gone_on_with(tm
     asked, packed = to_fit(CLASSES, num_channels=3, epochs=3)
     monkeypatch.setattr(setup, "loss_of", lambda *_: Growing())
     monkeypatch.setattr(setup, "_network", lambda request: (seeded(Drawing, request.seed), ()))
-    monkeypatch.setattr("foldwise.learning.training.fit.write_network", lambda *_: {})
+    monkeypatch.setattr("foldwise.learning.training.fit_files.write_network", lambda *_: {})
     whole = undisturbed(tmp_path / "whole", asked, packed=packed)
     made = kill().until_done(tmp_path / "run", [1] * 14, asked, packed=packed)
     assert_same(whole, made)
