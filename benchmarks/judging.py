@@ -129,9 +129,11 @@ def _copies(number: str):
 
 
 def _pixels(number: str):
+    import torch
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from foldwise.metrics.pixel_bins import NUM_BINS, bins_of
+    from foldwise.learning.training.scoring import bins_of
+    from foldwise.metrics.pixel_bins import NUM_BINS
     from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 
     rng, num = np.random.default_rng(0), int(number)
@@ -142,7 +144,7 @@ def _pixels(number: str):
         parts = []
         for start in range(0, num, 1 << 20):  # as images come, one after the other
             own, kind = p[start : start + (1 << 20)], true[start : start + (1 << 20)]
-            cells = bins_of(own) + NUM_BINS * kind
+            cells = bins_of(torch.from_numpy(own), torch.from_numpy(1 - own)).numpy() + NUM_BINS * kind
             parts.append(np.bincount(cells, minlength=2 * NUM_BINS).reshape(2, NUM_BINS))
         whole = np.sum(parts, axis=0)
         return float(histogram_auroc(whole)), float(histogram_ap(whole))

@@ -30,7 +30,10 @@ TRAINING_SETS = 400
 # The modules of foldwise that make the numbers.
 JUDGE = (
     *(f"metrics/{name}" for name in ("confusion", "influence", "outputs", "ranking", "ratios", "table")),
-    *(f"judging/statistics/{name}" for name in ("design", "effects", "inference", "intervals", "pairs")),
+    *(
+        f"judging/statistics/{name}"
+        for name in ("design", "effects", "inference", "intervals", "differences")
+    ),
     *(
         f"judging/statistics/{name}"
         for name in ("draws", "run_moments", "run_variance", "selection", "variance")

@@ -16,6 +16,7 @@ from networks_to_try import EVERY, network
 from ort_web_package import package_or_skip
 from PIL import Image
 
+from foldwise.data import novelty
 from foldwise.data.batches.normalize import Normalization
 from foldwise.data.formats.reading import read_image
 from foldwise.errors import DataError, SpecError
@@ -72,6 +73,7 @@ def winner_of(model, task, num_channels=3, size=64, seeds=(0, 1)):
         channels=(),
         caution=None,
         sizes_px=None,
+        training_images=novelty.NONE,
     )
 
 

@@ -154,7 +154,7 @@ class Run(Displayed):
             RunError: nothing has been judged yet.
         """
         if not self.folder.verdict.exists():
-            cure = f"foldwise.report({str(self.folder.root)!r}) judges what is done."
+            cure = f"Call foldwise.report({str(self.folder.root)!r}): it judges what is done."
             raise RunError(f"{self.folder.root} has no verdict yet", cure=cure)
         return read_verdict(self.folder.verdict)
 

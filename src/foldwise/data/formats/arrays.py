@@ -9,6 +9,7 @@ import numpy as np
 from foldwise.data.formats.axes import Axes, Stack, as_picture, as_stack, axes_of_array
 from foldwise.data.formats.pixels import Pixels, Step
 from foldwise.errors import DataError
+from foldwise.sealed_arrays import HEADERS
 
 
 def unnamed(axes: Axes) -> tuple[Step, ...]:
@@ -59,7 +60,8 @@ def open_npy(path: Path) -> Stack:
 def mapped(path: Path) -> np.ndarray:
     """The array of a file, of which only what is used is read; DataError where it holds Python objects."""
     try:
-        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        with HEADERS:
+            return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except ValueError as error:
         if "objects" not in str(error).casefold():
             raise

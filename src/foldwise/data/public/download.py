@@ -80,7 +80,7 @@ def _in_plain_words(web: Web, folder: Path, sha256: str | None) -> Iterator[None
         raise DataError(f"{web.url} answers {status}", cure=cure) from None
     except requests.RequestException as error:
         problem = f"{web.file_name} could not be downloaded whole ({_reason(error)})"
-        cure = "The same command goes on where it stopped, if the server allows it."
+        cure = "Run the same command again: it goes on where it stopped, if the server allows it."
         raise DataError(problem, where=web.url, cure=cure) from None
     except ValueError:
         source = "published" if web.sha256 else "recorded at the first download"
