@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from threading import Lock
 from typing import ParamSpec, TypeVar
 
 import psutil
@@ -24,6 +25,9 @@ JOBS = {
     "LSB_JOBID": ("LSB_DJOB_NUMPROC", ""),
     "JOB_ID": ("NSLOTS", ""),  # Grid Engine
 }
+
+# Headers of npy files are texts of Python, whose parser (3.11) fails now and then where threads read two at once.
+HEADERS = Lock()
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from functools import lru_cache
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from zlib import crc32
 
+from foldwise.resources import HEADERS
 from foldwise.sealed import decoding, stated, verified
 
 if TYPE_CHECKING:  # imported where arrays are read: the command line starts without it
@@ -24,8 +24,6 @@ if TYPE_CHECKING:  # imported where arrays are read: the command line starts wit
 
 SMALL = 1 << 18  # bytes: files up to this are read whole, and once; of larger ones a digest is kept instead
 LOCAL_HEADER = 30  # bytes before the name of a member, by which its length and that of another field end
-# Headers of npy files are texts of Python, whose parser (3.11) fails now and then where threads read two at once.
-HEADERS = Lock()
 MAX_HEAD = 100_000_000  # bytes, as in the library of safetensors
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from foldwise.data.formats.axes import Axes, Stack, as_picture, as_stack, axes_of_array
 from foldwise.data.formats.pixels import Pixels, Step
 from foldwise.errors import DataError
-from foldwise.sealed_arrays import HEADERS
+from foldwise.resources import HEADERS
 
 
 def unnamed(axes: Axes) -> tuple[Step, ...]:
