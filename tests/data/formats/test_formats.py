@@ -3,7 +3,9 @@
 import io
 import json
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from scan_files import write_dicom, write_lif, write_nifti
 from small_sets import picture
 
 from foldwise.data.cache.packing import pack
+from foldwise.data.formats.arrays import mapped
 from foldwise.data.formats.formats import (
     FORMATS,
     Format,
@@ -378,3 +381,22 @@ def test_images_that_are_folders_are_read_by_a_row_of_their_own(stores):
     with (stores / "gel" / "2.store" / "values").open("wb") as file:
         np.save(file, picture(9))
     assert pack(dataset, spec).digest != packed.digest
+
+
+def test_headers_of_arrays_are_read_by_one_thread_at_a_time(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.npy" for number in range(8)]
+    for number, path in enumerate(paths):
+        np.save(path, np.full((number + 1, 2), number))
+    load, reading, most = np.load, [], []
+
+    def slow(path, **how):
+        reading.append(path)
+        most.append(len(reading))
+        time.sleep(0.01)
+        reading.remove(path)
+        return load(path, **how)
+
+    monkeypatch.setattr(np, "load", slow)
+    with ThreadPoolExecutor(4) as pool:
+        assert [array.shape[0] for array in pool.map(mapped, paths)] == list(range(1, 9))
+    assert max(most) == 1
