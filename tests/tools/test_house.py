@@ -6,6 +6,7 @@ import pytest
 
 from tools.house import ceilings, drawing
 from tools.house.__main__ import main
+from tools.house.dotted_names import name_problems
 from tools.house.evening import Evening, evening_problems, read_evening
 from tools.house.measures import Size, measure_shape, measure_size, measure_sizes, quantile
 from tools.house.tree import read_house
@@ -65,7 +66,7 @@ helped()
     "left/zoo/lion.py": '"""A lion."""\n\n\nclass Row:\n    pass\n',
     "left/zoo/tiger.py": "def tiger():\n    pass\n",
     "left/zoo/zebra.py": "",
-    "left/zoo/ape.py": "",
+    "left/zoo/ape.py": "Ape = object\n",
     "right/deep.py": "class Row:\n    def rows(self):\n        self.kept: int = 1\n\n\ndef rows():\n    pass\n",
 }
 
@@ -402,3 +403,27 @@ def test_an_evening_is_not_longer_than_an_evening(tmp_path):
     (root / "README.md").write_text("\n" * 3410, encoding="utf-8")
     (problem,) = evening_problems(read_house(root))
     assert "4,500 lines, more than 4,400. Cure: leave out what can wait." in problem
+
+
+def test_a_name_in_a_text_leads_to_what_there_is(tmp_path, capsys):
+    house = build(tmp_path)
+    propose(house, capsys)
+    assert name_problems(read_house(house)) == []
+    tests, docs = house / "tests", house / "docs"
+    tests.mkdir()
+    docs.mkdir(exist_ok=True)
+    (tests / "test_walk.py").write_text(
+        'patched = "foldwise.top.walk.walk"\ngone = "run foldwise.top.tour in a process"\nlate = "foldwise.left.zoo.ape:Bear"\n'
+    )
+    (docs / "page.md").write_text(
+        "`foldwise.left.tables.ROWS`, foldwise.yaml,\nand `foldwise.right.deep.gone()`\n"
+    )
+    assert main(["--check"], house) == 1
+    assert [line for line in capsys.readouterr().err.splitlines() if "there is no foldwise" in line] == [
+        f"{place}: there is no {name}. Cure: name what stands in its stead."
+        for place, name in (
+            ("tests/test_walk.py:2", "foldwise.top.tour"),
+            ("tests/test_walk.py:3", "foldwise.left.zoo.ape:Bear"),
+            ("docs/page.md:2", "foldwise.right.deep.gone"),
+        )
+    ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tools.house import ceilings, drawing
+from tools.house.dotted_names import name_problems
 from tools.house.evening import evening_problems
 from tools.house.measures import Shape, Size, measure_shape, measure_size, measure_sizes
 from tools.house.tree import House, read_house
@@ -34,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--map", action="store_true", help=f"draw the house in {drawing.PATH}")
     parser.add_argument(
-        "--check", action="store_true", help="exit 1 at a breached ceiling; with --map, at a stale page"
+        "--check",
+        action="store_true",
+        help="exit 1 at a breached ceiling or a stale name; with --map, at a stale page",
     )
     return parser
 
@@ -56,7 +59,7 @@ def _measures(house: House, *, check: bool, propose: bool, verbose: bool) -> int
         print(ceilings.proposed(*measured), end="")
         return 0
     if check:
-        return _report(ceilings.breaches(house.root, *measured))
+        return _report([*ceilings.breaches(house.root, *measured), *name_problems(house)])
     print(size_table({**sizes, "the whole": whole}))
     print()
     print(shape_lines(shape, verbose=verbose))

@@ -259,7 +259,7 @@ def test_a_file_is_called_damaged_only_where_it_is(tmp_path, monkeypatch, error,
         raise error
 
     # The module of the decoder says whose code it is.
-    failing_here = type(failing)(failing.__code__, {**failing.__globals__, "__name__": "foldwise.data.formats.new"},
+    failing_here = type(failing)(failing.__code__, {**failing.__globals__, "__name__": decode.__module__},
                                  closure=failing.__closure__)  # fmt: skip
     monkeypatch.setitem(FORMATS, "PNG", type(FORMATS["PNG"])((".png",), (b"\x89PNG",), failing_here))
     with pytest.raises(DataError, match=words) as caught:
