@@ -12,6 +12,7 @@ import time
 import pytest
 from grow_run import growing
 from make_run import RUNS, make_run
+from typed import foldwise
 
 from foldwise.errors import RunError
 from foldwise.pipeline.pipeline import judged_now as judged
@@ -173,6 +174,16 @@ def test_ctrl_c_ends_the_command_and_is_no_failure(made):
     assert running.returncode == 0, errors
     assert "no longer served" in out
     assert "Traceback" not in errors
+
+
+def test_ctrl_c_is_no_failure_either_while_the_page_is_opened(made, monkeypatch):
+    def interrupted(address):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("webbrowser.open", interrupted)
+    ended = foldwise("report", str(made.root), "--serve", "--open", cwd=made.root.parent)
+    assert "is shown at" in ended.out
+    assert "no longer served" in ended.out
 
 
 @pytest.mark.parametrize(

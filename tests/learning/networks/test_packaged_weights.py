@@ -4,15 +4,18 @@ import importlib.util
 
 import numpy as np
 import pytest
-import timm
 import torch
 
 from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.networks import packaged_weights
+from foldwise.learning.networks.lean_imports import library
 from foldwise.learning.networks.weights import file_shapes, match, weights_file
 from foldwise.study.named_weights import NAMED_WEIGHTS
 from foldwise.study.training import Training
 
+timm = library(
+    "timm"
+)  # as foldwise itself imports it: the compiler takes seconds in every process that tests
 NAME = "efficientnet-lite0"
 
 

@@ -3,14 +3,13 @@
 import socket
 
 import pytest
-import timm
 import torch
-import torchvision
 from networks_to_try import CLASSIFY, SEGMENT, network, training
 from safetensors.torch import load_file, save_file
 
 from foldwise.errors import MissingExtra, SpecError
 from foldwise.learning.networks.describing import describe
+from foldwise.learning.networks.lean_imports import library
 from foldwise.learning.networks.models import build
 from foldwise.learning.networks.network import DataShape
 from foldwise.learning.networks.weights import (
@@ -21,6 +20,7 @@ from foldwise.learning.networks.weights import (
     torchvision_mobilenet_v2,
 )
 
+timm, torchvision = library("timm"), library("torchvision")  # as foldwise imports them
 ASK = {"task": CLASSIFY, "num_classes": 2, "size_hw": (64, 64)}
 
 

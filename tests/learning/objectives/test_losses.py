@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from torchvision.ops import sigmoid_focal_loss
 
 from foldwise.errors import SpecError
+from foldwise.learning.networks.lean_imports import library
 from foldwise.learning.objectives.losses import LOSSES, check_loss, make_loss
 from foldwise.study.ranges import IGNORE
 from foldwise.study.training import Choice, stated_loss
 
+sigmoid_focal_loss = library("torchvision").ops.sigmoid_focal_loss
 TASKS = {
     "binary_classification": 2,
     "multiclass_classification": 4,

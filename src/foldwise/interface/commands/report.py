@@ -94,16 +94,18 @@ def _write(folder: RunFolder, figures: Path | None, tensorboard: Path | None) ->
 
 
 def _serve(folder: RunFolder, port: int, *, open_: bool) -> None:
-    """Until Ctrl-C, which is the way to end it and no failure."""
     from foldwise.pipeline.pipeline import judged_now
     from foldwise.reporting.live import serving
 
     # The address comes from the server: without --port, it takes one that is free.
     with serving(folder, judged_now, port=port) as address:
-        say_served(folder, address)
-        if open_:
-            webbrowser.open(address)
-        wait_for_stop()
+        _until_stopped(
+            address,
+            f"{folder.root} is shown at {address} on this machine only.\n"
+            "It grows while the study runs. Nothing is written. Ctrl-C ends it.",
+            "The page is no longer served; the study goes on if it is running.",
+            open_=open_,
+        )
 
 
 def say_figures(out: Path, files: Sequence[Path]) -> None:
@@ -120,19 +122,15 @@ def say_events(out: Path, fits: int) -> None:
     )
 
 
-def say_served(folder: RunFolder, address: str) -> None:
-    """Where the page is."""
-    out = console()
-    out.print(f"{folder.root} is shown at {address} on this machine only.", markup=False)
-    out.print("It grows while the study runs. Nothing is written. Ctrl-C ends it.")
-
-
-def wait_for_stop() -> None:
-    """Return at Ctrl-C."""
+def _until_stopped(address: str, begun: str, ended: str, *, open_: bool) -> None:
+    """Say where a page is, and wait for Ctrl-C, which is the way to end it and no failure, as soon as the address is seen."""
     try:
+        console().print(begun, markup=False, highlight=False)
+        if open_:
+            webbrowser.open(address)
         threading.Event().wait()
     except KeyboardInterrupt:
-        console().print("\nThe page is no longer served; the study goes on if it is running.")
+        console().print(f"\n{ended}", markup=False, highlight=False)
 
 
 def predict(  # noqa: PLR0913 - each is an option
@@ -203,17 +201,9 @@ def app(
     """A page on this computer: drop images on the winner, and see what it says and which training images are like them."""
     from foldwise.pipeline.trying import trying
 
-    def say(text: str) -> None:
-        console().print(f"{text}.", markup=False, highlight=False)
-
     with ExitStack() as served:
         with Doing() as watch:
             how: dict[str, Any] = {"device": device, "port": port, "trust_code": trust_code}
             address = served.enter_context(trying(run, watch=watch, **how))
-        say(f"The model of {run} is at {address} on this computer only; Ctrl-C ends it")
-        if open_:
-            webbrowser.open(address)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            say("\nThe page is no longer served")
+        begun = f"The model of {run} is at {address} on this computer only; Ctrl-C ends it."
+        _until_stopped(address, begun, "The page is no longer served.", open_=open_)
