@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from browsing import CHROMIUM, QUIET
+from forked import Forked
 from hypothesis import HealthCheck, settings
 
 # Before torch is imported anywhere: tests run several at a time, and many threads on few cores only wait.
@@ -118,3 +119,10 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """Commands in processes that start at once; the one that they are forked from imports torch once for all tests."""
+    with Forked() as server:
+        yield server

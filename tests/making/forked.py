@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -50,6 +51,15 @@ class Forked:
         request = {"arguments": [*map(str, arguments)], "cwd": str(cwd), "environment": {**os.environ}}
         return self._ask(request | {"changed": [*changed], "before": [*before], "out": out and str(out)})
 
+    def run(self, code, *words, cwd, out):
+        """The exit code of Python's `code`, run in the folder `cwd` with these words as its arguments.
+
+        Args:
+            out: the file to which all that it prints is added.
+        """
+        request = {"arguments": words, "cwd": str(cwd), "environment": {**os.environ}, "code": code}
+        return self.wait(self._ask(request | {"changed": [], "before": [], "out": str(out)}))
+
     def wait(self, pid):
         """The exit code of a command once it has ended; negative where a signal ended it."""
         return self._ask({"wait": pid})
@@ -76,7 +86,7 @@ def serve():
         print(answer, file=answers, flush=True)
 
 
-def _be_the_command(arguments, cwd, environment, changed, before, out):
+def _be_the_command(arguments, cwd, environment, changed, before, out, code=None):
     from foldwise.interface import cli
 
     if "LD_PRELOAD" not in os.environ:  # of a disk on which that may fail, too
@@ -95,10 +105,13 @@ def _be_the_command(arguments, cwd, environment, changed, before, out):
     os.environ.update(environment)
     for module, name, values in before:
         getattr(import_module(module), name)(*values)
-    sys.argv = ["foldwise", *arguments]
+    sys.argv = ["foldwise" if code is None else "-c", *arguments]
     try:
-        cli.main()
+        cli.main() if code is None else exec(code, {"__name__": "__main__"})
     except SystemExit as ended:
         os._exit(ended.code or 0)
-    finally:
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
         os._exit(1)
+    os._exit(1 if code is None else 0)

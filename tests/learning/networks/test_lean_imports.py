@@ -66,16 +66,27 @@ assert torch.compile(torch._refs.normal, backend="eager")(0.0, 1.0, (3,)).shape 
 """
 
 
-def ran(code, *words, cwd=None):
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=cwd, check=False, capture_output=True, text=True
-    )
+def ran(code):
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture
+def ran_forked(forked, tmp_path):
+    """Run code in a process that has imported torch, and nothing of what is looked for here, when it begins."""
+
+    def ran(code, *words):
+        assert forked.run(code, *words, cwd=tmp_path, out=tmp_path / "out.txt") == 0, (
+            tmp_path / "out.txt"
+        ).read_text()
+
+    ran("import sys; assert not {'timm', 'torchvision', 'torch._dynamo'} & sys.modules.keys()")
+    return ran
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_networks_are_built_and_trained_without_it(name):
-    ran(TRAINED, name)
+def test_networks_are_built_and_trained_without_it(ran_forked, name):
+    ran_forked(TRAINED, name)
 
 
 def test_networks_are_described_without_it():
@@ -97,8 +108,8 @@ def test_it_is_whole_for_whoever_imports_it_afterwards():
         "import torch\n@torch.compiler.disable(recursive=False)\ndef asked(): pass",
     ],
 )
-def test_a_library_that_asks_for_more_gets_it(tmp_path, line):
-    ran(ASKED_FOR_MORE, line, cwd=tmp_path)
+def test_a_library_that_asks_for_more_gets_it(ran_forked, line):
+    ran_forked(ASKED_FOR_MORE, line)
 
 
 def test_a_library_that_is_not_there_leaves_nothing_behind():

@@ -1,8 +1,5 @@
 """Optimisers and schedules: the right class with the right numbers, and the learning rate over time."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch import nn
@@ -181,7 +178,7 @@ def test_what_does_not_exist_is_refused(optimizer, schedule, part):
     assert part in str(refused.value)
 
 
-def test_no_step_of_any_optimiser_loads_the_compiler_of_torch():
+def test_no_step_of_any_optimiser_loads_the_compiler_of_torch(forked, tmp_path):
     # Its import takes every worker 1 to 2 s of CPU time; here only ours are known to need none, so in a process of its own.
     code = """
 import sys, torch
@@ -198,4 +195,4 @@ for name in OPTIMIZERS:
     optimizer.load_state_dict(optimizer.state_dict())
 sys.exit("torch._dynamo" in sys.modules)
 """
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert forked.run(code, cwd=tmp_path, out=tmp_path / "out.txt") == 0, (tmp_path / "out.txt").read_text()
