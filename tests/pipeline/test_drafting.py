@@ -279,3 +279,14 @@ def test_a_folder_of_scores_alone_is_sent_to_judge(tmp_path, names):
 def test_nobody_is_taken_to_mean_that_pixels_are_turned(key):
     assert first(Question("which?", "State it.", (key,), "error")) is None
     assert first(Question("which?", "State it.", ("data.task=x",), "error")) == "data.task=x"
+
+
+def test_all_images_that_cannot_be_read_are_named_at_once(tmp_path):
+    root = classes(tmp_path / "cells")
+    (root / "healthy/healthya.png").write_bytes(b"")
+    cut = root / "infected/infectedc.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    with pytest.raises(DataError, match="2 problems") as refused:
+        drafted(tmp_path, root)
+    assert "healthya.png: the file is empty" in str(refused.value)
+    assert "infectedc.png: the file is damaged" in str(refused.value)

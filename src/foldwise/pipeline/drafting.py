@@ -17,7 +17,7 @@ from foldwise.data.audit.pixel_sizes import common_size, pixel_sizes
 from foldwise.data.formats.reading import read_pixels
 from foldwise.data.layouts.files import require_folder
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.errors import FoldwiseError, RunError
+from foldwise.errors import DataError, FoldwiseError, RunError
 from foldwise.pipeline.contenders import FolderContents, document_of
 from foldwise.pipeline.options import Observer
 from foldwise.pipeline.preflight import Costs, preflight
@@ -179,7 +179,14 @@ class _Drafting:
                 file.study.data, base=file.base, group=division.group, split=division.split
             )
         chosen = np.unique(np.linspace(0, len(dataset.cases) - 1, NUM_LOOKED_AT).astype(int))
-        seen = [read_pixels(dataset.root, dataset.cases[index].image, dataset.decoding) for index in chosen]
+        seen, errors = [], []
+        for index in chosen:  # all that cannot be read is said at once
+            try:
+                seen.append(read_pixels(dataset.root, dataset.cases[index].image, dataset.decoding))
+            except DataError as error:
+                errors.append(error)
+        if errors:
+            raise DataError.together(errors)
         # Palettes are colours, and a plane of transparency is left out, as when they are decoded.
         channels = [
             3 if image.mode in ("P", "RGBA") else 1 if image.mode == "LA" else len(image.values)

@@ -11,7 +11,7 @@ from small_sets import blob, labelled, pairs, picture, save, stacks, two_classes
 from foldwise.data.cache.packing import pack
 from foldwise.data.layouts import groups
 from foldwise.data.layouts.layouts import read_dataset
-from foldwise.errors import FoldwiseError, SpecError
+from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.study.spec import DataSpec
 
 
@@ -144,7 +144,16 @@ def test_one_label_column_whatever_else_the_table_holds(tmp_path):
         ("images/i1.png", (1,), "1"),
         ("images/i2.png", (0,), "2"),
     ]
-    assert any("not used: patient_id, width" in said for said in dataset.statements)
+    assert "Columns of labels.csv that are not used: width." in dataset.statements
+
+
+def test_a_column_that_is_stated_as_groups_holds_no_labels_whatever_it_is_called(tmp_path):
+    labelled(tmp_path, "image,kind,hospital\ni0.png,cat,a\ni1.png,dog,a\ni2.png,cat,b\n")
+    with pytest.raises(DataError, match="which columns are the labels is not clear among kind, hospital"):
+        read(tmp_path)
+    dataset = read(tmp_path, group="hospital")
+    assert (dataset.classes, [case.group for case in dataset.cases]) == (("cat", "dog"), ["a", "a", "b"])
+    assert not [said for said in dataset.statements if "not used" in said]
 
 
 def test_several_columns_of_0_and_1(tmp_path):

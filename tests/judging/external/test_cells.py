@@ -150,6 +150,36 @@ def test_marks_of_thousands_are_no_decimals(tmp_path, cell, some):
         judge_files([path])
 
 
+@pytest.mark.parametrize("form", ["long", "wide"])
+@pytest.mark.parametrize("sign", ["%", " %"])
+def test_scores_that_all_have_a_per_cent_sign_are_read_without_it_and_it_is_said(tmp_path, form, sign):
+    judged = []
+    for end in ("", sign):
+        scores = [(f"c{row}", f"{80 + row % 9},5{end}", f"{70 + row % 7},25{end}") for row in range(40)]
+        if form == "long":
+            rows = ["image;model;dice", *(f"{c};unet;{a}\n{c};vit;{b}" for c, a, b in scores)]
+        else:  # the last is left out of the comparison, as a score is lacking
+            rows = [
+                "image;a dice;b dice;c dice",
+                *(f"{c};{a};{b};{b if c != 'c7' else ''}" for c, a, b in scores),
+            ]
+        path = tmp_path / "a.csv"
+        path.write_text("\n".join(rows), encoding="utf-8")
+        judged.append(judge_files([path]))
+    plain, signed = judged
+    assert signed["configurations"] == plain["configurations"]
+    assert "80 % is read as 80" in " ".join(signed["recognised"])
+    assert "80 % is read as 80" not in " ".join(plain["recognised"])
+
+
+def test_a_per_cent_sign_in_some_cells_only_is_refused(tmp_path):
+    rows = [f"c{row};unet;{80 + row % 9}%\nc{row};vit;0,7{row % 7}" for row in range(40)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["image;model;dice", *rows]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"40 scores are no number: line 2, column dice: '80%'"):
+        judge_files([path])
+
+
 @pytest.mark.parametrize("size", [1e300, 1e90, 1e31, 1e-31, 1e-90, 1e-300])
 def test_scores_beyond_what_can_be_squared_are_refused(tmp_path, size):
     table = wide()[["image", "net 0", "net 1"]]

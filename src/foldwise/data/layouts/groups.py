@@ -18,6 +18,7 @@ from foldwise.text import composed, some
 
 PATTERN_S = 20.0  # for a pattern to be looked for in all names; a million of them take one
 
+WITHOUT_COLUMN = {"auto", "none", "near-duplicates"}
 Grouped = tuple[tuple[Case, ...], tuple[str, ...]]  # cases with their groups, and what to say about these
 
 
@@ -41,7 +42,7 @@ def with_groups(
         return _by_pattern(cases, group.removeprefix("pattern:"))
     column = composed((data.group_column if group == "auto" else group) or "") or None
     # Near-duplicates are grouped by the audit, from the pixels; here nothing is stated.
-    if group in {"none", "near-duplicates"}:
+    if group in WITHOUT_COLUMN - {"auto"}:
         return tuple(replace(case, group=None) for case in cases), ()
     if column is None:
         return tuple(cases), ()
@@ -50,6 +51,13 @@ def with_groups(
         raise SpecError(problem, where="validate.group", cure="State only one of them.")
     where = "data.group_column" if group == "auto" else "validate.group"
     return _by_column(cases, table_with(column, root, tables, where), column, data, folder)
+
+
+def with_group_column(data: DataSpec, group: str) -> DataSpec:
+    """The same with the column that `validate.group` names, if any: one that holds groups holds no labels."""
+    if data.group_column is not None or group in WITHOUT_COLUMN or group.startswith("pattern:"):
+        return data
+    return data.model_copy(update={"group_column": group})
 
 
 _MATCHES = """

@@ -24,7 +24,7 @@ from foldwise.data.layouts.files import (
     subfolders,
     unreadable_files,
 )
-from foldwise.data.layouts.groups import with_groups
+from foldwise.data.layouts.groups import with_group_column, with_groups
 from foldwise.data.layouts.listing import (
     JUDGE,
     MASK_FOLDERS,
@@ -91,7 +91,7 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     assert data.path is not None
     root = _data_folder(data.path, base)
     refuse_broken_links(root)
-    listing = Listing(root, data, split=split)
+    listing = Listing(root, with_group_column(data, group), split=split)
     refuse_part_folders(listing)
     unlabelled = unused(listing.unlabelled) if listing.divided else []
     drawing = drawn(listing)

@@ -272,5 +272,6 @@ def _in_words(text: Text, roles: Roles, layout: str, used: Collection[str] = ())
     pairs += [("group", roles.group), ("task", roles.task), ("metric", roles.measure)]
     listed = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in pairs if name)
     idle = [name for name in text.columns if name not in {*roles.taken, *used}]
-    parts = [layout, listed, f"not used: {some(idle)}" if idle else ""]
+    signs = any(text.in_percent(name) for name in {*roles.score, *used})
+    parts = [layout, listed, f"not used: {some(idle)}" if idle else "", "80 % is read as 80" if signs else ""]
     return f"{text.name}: {'; '.join(part for part in parts if part)}"

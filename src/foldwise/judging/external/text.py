@@ -70,6 +70,11 @@ class Text:
         commas = any(COMMA.fullmatch(row[name]) for row in self.sample for name in columns)
         return "," if commas and self.separator != "," else "."
 
+    def in_percent(self, column: str) -> bool:
+        """Whether all cells of the sample that are not empty have a per cent sign."""
+        cells = [row[column] for row in self.sample if row[column] not in EMPTY]
+        return bool(cells) and all(cell.endswith("%") for cell in cells)
+
     def numeric(self, column: str) -> bool:
         """Whether most cells of the sample are numbers, or empty; a column without name and cells holds none.
 
@@ -193,9 +198,8 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
         raise DataError(f"the table cannot be read ({error})", where=text.name, cure=cure) from None
     except UnicodeDecodeError:
         raise DataError("the file is not UTF-8 text", where=text.name, cure="Save it as CSV UTF-8.") from None
-    # pandas does not say which cell it was: the columns are read once more, as names.
     except ValueError:
-        raise _no_numbers(text, kinds, scores) from None
+        frame = _without_signs(text, kinds, scores)
     for name in names:
         if frame[name].str.startswith("'").any():
             frame[name] = frame[name].map(as_text)
@@ -225,6 +229,20 @@ def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
         skipinitialspace=True,
         encoding="utf-8-sig",
     )
+
+
+def _without_signs(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> pd.DataFrame:
+    """The columns where every score has a per cent sign, which is left out: ``80 %`` is 80. DataError for all others."""
+    # pandas does not say which cell was no number: the columns are read once more, as names.
+    frame = _read(text, dict.fromkeys(kinds, str))
+    for column in scores:
+        cells = frame[column].str.strip()
+        there = ~cells.isin(EMPTY)
+        numbers = [text.number(cell.removesuffix("%").rstrip()) for cell in cells[there]]
+        if not cells[there].str.endswith("%").all() or None in numbers:
+            raise _no_numbers(text, kinds, scores)
+        frame[column] = pd.Series(numbers, index=cells.index[there], dtype=np.float64).reindex(cells.index)
+    return frame
 
 
 def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> DataError:
