@@ -7,8 +7,10 @@ from malformed_studies import MALFORMED
 from repository import ROOT
 
 from foldwise.errors import SpecError
+from foldwise.study.configurations import configurations
 from foldwise.study.reading import open_study, study_from_dict
 from foldwise.study.training import Augment, Choice
+from foldwise.study.validation_errors import OTHER_WORDS, STATED_ONCE
 from foldwise.study.yaml_places import parse, plain_value
 
 STUDY = """\
@@ -204,3 +206,47 @@ def test_an_error_of_a_key_that_was_typed_names_what_was_typed(tmp_path):
     file.restate(several)
     assert "\n2. --set data.path=nowhere: few" in str(several)
     assert "\n3. judge.metric: none" in str(several)
+
+
+def refused_key(part, word, study_file):
+    values = {"train": "1", "compare": "[1, 2]"}
+    model = "" if part == "train" else "train: {model: conv}\n"
+    more = "model: conv, " if part == "train" else ""
+    text = f"study: s\ndata: {{phantom: {{kind: gels}}}}\n{model}{part}: {{{more}{word}: {values[part]}}}\n"
+    with pytest.raises(SpecError) as refused:
+        open_study(study_file(text))
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("words", OTHER_WORDS)
+def test_a_setting_that_others_call_otherwise_is_stated_as_the_cure_says(words, study_file):
+    setting, value, several = OTHER_WORDS[words]
+    for word in words.split():
+        for part in ("train", "compare"):
+            cure = f"State it as {setting}: {value} in train, or several as compare.{setting}: {several}."
+            assert cure in refused_key(part, word, study_file)
+    base = {"study": "s", "data": {"phantom": {"kind": "gels"}}}
+    model = {} if setting == "model" else {"model": "conv"}
+    single = study_from_dict(base | {"train": model | parse(f"{{{setting}: {value}}}", name="cure").value})
+    assert len(configurations(single)) == 1
+    compared = study_from_dict(
+        base | {"train": model, "compare": parse(f"{{{setting}: {several}}}", name="cure").value}
+    )
+    assert len(configurations(compared)) == 2
+
+
+@pytest.mark.parametrize("words", STATED_ONCE)
+def test_what_is_the_same_for_all_configurations_is_stated_where_the_cure_says(words, study_file):
+    stated = STATED_ONCE[words]
+    for word in words.split():
+        assert f"It is the same for all configurations: state {stated}." in refused_key(
+            "compare", word, study_file
+        )
+    text = "study: s\ndata: {phantom: {kind: gels}}\ntrain: {model: conv}\n"
+    part, key = stated.partition(": ")[0].split(".")
+    assert (
+        key
+        in vars(open_study(study_file(text), [stated.replace(": ", "=")]).study)[
+            {"validate": "validate_"}.get(part, part)
+        ].model_fields_set
+    )

@@ -21,6 +21,39 @@ Part = TypeVar("Part", bound=BaseModel)
 ALIKE = 0.7  # of values; less would answer gpu with cpu
 
 
+# What others call a setting, or a part of one: the setting, one value of it, and several to compare.
+OTHER_WORDS = {
+    "lr learning_rate": ("optimizer", "{adam: {lr: 0.001}}", "[{adam: {lr: {each: [0.001, 0.01]}}}]"),
+    "weight_decay": (
+        "optimizer",
+        "{adamw: {weight_decay: 0.01}}",
+        "[{adamw: {weight_decay: {each: [0, 0.01]}}}]",
+    ),
+    "momentum": ("optimizer", "{sgd: {momentum: 0.9}}", "[{sgd: {momentum: {each: [0, 0.9]}}}]"),
+    "architecture arch network net": (
+        "model",
+        "smp:unet/resnet18",
+        "[smp:unet/resnet18, smp:linknet/resnet18]",
+    ),
+    "encoder backbone decoder": ("model", "smp:unet/resnet18", "[smp:unet/resnet18, smp:unet/resnet34]"),
+    "dropout": ("head", "{mlp: {dropout: 0.25}}", "[{mlp: {dropout: {each: [0, 0.25]}}}]"),
+    "criterion loss_function": ("loss", "cross_entropy", "[cross_entropy, focal]"),
+    "scheduler lr_schedule": ("schedule", "cosine", "[constant, cosine]"),
+    "pretrained pretraining": ("weights", "imagenet", "[none, imagenet]"),
+    "finetune fine_tune fine_tuning": ("freeze", "encoder", "[none, encoder]"),
+    "augmentation augmentations transform transforms": ("augment", "flips", "[none, flips]"),
+    "early_stopping patience": ("patience_epochs", "10", "[5, 10]"),
+    "amp mixed_precision fp16": ("precision", "bf16", "[fp32, bf16]"),
+    "hardware gpu accelerator": ("device", "cuda", "[cpu, cuda]"),
+}
+# What others count among the settings, and which is the same for all configurations here.
+STATED_ONCE = {
+    "size image_size input_size img_size resolution": "data.size: 224",
+    "seed seeds runs": "validate.repeats: 3",
+    "folds cv cross_validation": "validate.folds: 5",
+    "metric metrics": "judge.metric: auto",
+}
+
 # What is done to a dict in place of what its cure says of a file.
 IN_A_DICT = {
     "Write its keys below it, indented, or remove the line.": "Give a dict of its keys, or leave it out.",
@@ -62,8 +95,19 @@ def in_a_dict(cure: str | None) -> str | None:
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """``Did you mean 'loss'? Known: head, loss, model.``, without the first half where nothing is near."""
+    """``Did you mean 'loss'? Known: head, loss, model.``, without the first half where nothing is near.
+
+    Of a setting of a training that others call so, where it is stated here.
+    """
     listed = list(names)
+    if "optimizer" in listed:
+        word = name.casefold().replace("-", "_")
+        for words, (setting, value, several) in OTHER_WORDS.items():
+            if word in words.split():
+                return f"State it as {setting}: {value} in train, or several as compare.{setting}: {several}."
+        for words, stated in STATED_ONCE.items():
+            if word in words.split():
+                return f"It is the same for all configurations: state {stated}."
     near = get_close_matches(name, listed, n=1)
     return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(listed)}."
 
