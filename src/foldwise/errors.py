@@ -129,7 +129,7 @@ def choose(table: Mapping[str, Row], name: str, what: str, *, where: str | None 
 def unknown(name: str, names: Iterable[str], what: str, *, where: str | None = None) -> SpecError:
     """The error for a `name` that is none of the `names` there are."""
     allowed = sorted(names)
-    near = get_close_matches(name, allowed, n=1)
+    near = get_close_matches(name, allowed, n=1) or get_close_matches(name.casefold(), allowed, n=1)
     cure = f"Did you mean {near[0]!r}? " if near else ""
     more = f" and {len(allowed) - MAX_NAMES} more" if len(allowed) > MAX_NAMES else ""
     listed = ", ".join(allowed[:MAX_NAMES]) + more

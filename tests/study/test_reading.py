@@ -8,9 +8,9 @@ from repository import ROOT
 
 from foldwise.errors import SpecError
 from foldwise.study.configurations import configurations
-from foldwise.study.reading import open_study, study_from_dict
+from foldwise.study.reading import PARTS, WHOLE_KEYS, open_study, study_from_dict
 from foldwise.study.training import Augment, Choice
-from foldwise.study.validation_errors import OTHER_WORDS, STATED_ONCE
+from foldwise.study.validation_errors import OTHER_WORDS, STATED_ONCE, known_keys
 from foldwise.study.yaml_places import parse, plain_value
 
 STUDY = """\
@@ -250,3 +250,22 @@ def test_what_is_the_same_for_all_configurations_is_stated_where_the_cure_says(w
             {"validate": "validate_"}.get(part, part)
         ].model_fields_set
     )
+
+
+@pytest.mark.parametrize(
+    "line", ["epochs: 3", "validate: {epochs: 3}", "data: {path: a, epochs: 3}", "judge: {epochs: 3}"]
+)
+def test_a_key_of_another_part_is_told_where_it_belongs(line, study_file):
+    data = "" if line.startswith("data") else "data: {path: a}\n"
+    with pytest.raises(
+        SpecError, match=r"no key is called 'epochs'.*\n(.*\n)*  → Write it as train.epochs.$"
+    ) as refused:
+        open_study(study_file(f"study: s\n{data}train: {{model: conv}}\n{line}\n"))
+    assert "Known:" not in str(refused.value)
+
+
+def test_every_place_of_a_key_is_one():
+    for key, place in WHOLE_KEYS.items():
+        part, _, name = place.partition(".")
+        assert name == key
+        assert name in known_keys(PARTS[part])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -108,18 +108,24 @@ def suggest(name: str, names: Iterable[str]) -> str:
         for words, stated in STATED_ONCE.items():
             if word in words.split():
                 return f"It is the same for all configurations: state {stated}."
-    near = get_close_matches(name, listed, n=1)
+    near = get_close_matches(name, listed, n=1) or get_close_matches(name.casefold(), listed, n=1)
     return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(listed)}."
 
 
 def from_pydantic(
-    error: ValidationError, document: Any, model: type[BaseModel], *, under: Keys = ()
+    error: ValidationError,
+    document: Any,
+    model: type[BaseModel],
+    *,
+    under: Keys = (),
+    whole_keys: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Invalid]:
     """Every error that pydantic found in `document`, one a place, in plain words.
 
     Args:
         error: what validating `document` as `model` raised.
         under: the keys that lead from the top of the study to `document`.
+        whole_keys: where a key belongs that was written elsewhere: ``epochs`` to ``train.epochs``.
     """
     by_keys: dict[Keys, list[ErrorDetails]] = {}
     for detail in error.errors():
@@ -128,7 +134,7 @@ def from_pydantic(
     is_short = {keys for keys, details in by_keys.items() if details[0]["type"] == "too_short"}
     is_short &= {keys[:-1] for keys in by_keys if keys}
     return [
-        _error(keys, details, document, model, under)
+        _error(keys, details, document, model, under, whole_keys)
         for keys, details in by_keys.items()
         if keys not in is_short
     ]
@@ -163,7 +169,12 @@ def _keys_of(detail: ErrorDetails, document: Any) -> Keys:
 
 
 def _error(
-    keys: Keys, details: list[ErrorDetails], document: Any, model: type[BaseModel], under: Keys
+    keys: Keys,
+    details: list[ErrorDetails],
+    document: Any,
+    model: type[BaseModel],
+    under: Keys,
+    whole_keys: Mapping[str, str],
 ) -> Invalid:
     detail, whole = details[0], (*under, *keys)
     kind, ctx, name = detail["type"], detail.get("ctx", {}), dotted(whole) or "the study"
@@ -171,8 +182,10 @@ def _error(
     if kind == "missing":
         return Invalid(whole[:-1], f"{keys[-1]} is missing{inside}", f"Add the key {keys[-1]}.", at="key")
     if kind == "extra_forbidden":
-        near = suggest(str(keys[-1]), known_keys(model_at(keys[:-1], model)))
-        return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", near, at="key")
+        there = known_keys(model_at(keys[:-1], model))
+        whole_key = whole_keys.get(str(keys[-1]))
+        cure = f"Write it as {whole_key}." if whole_key else suggest(str(keys[-1]), there)
+        return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", cure, at="key")
     got = document
     for key in keys:
         got = got[key]

@@ -177,6 +177,9 @@ def test_parameters_that_do_nothing_are_said():
 REFUSED = {
     "restnet": ("no model is called 'restnet'", "Did you mean 'resnet'?"),
     "resnet18": ("no model is called 'resnet18'", "Did you mean 'timm:resnet18'?"),
+    "ResNet18": ("no model is called 'ResNet18'", "Did you mean 'timm:resnet18'?"),
+    "EfficientNet-B0": ("no model is called 'EfficientNet-B0'", "Did you mean 'timm:efficientnet_b0'?"),
+    "UNET": ("no model is called 'UNET'", "Did you mean 'unet'?"),
     "timm:restnet18": ("no timm model is called 'restnet18'", "Did you mean 'resnet18'?"),
     "torchvision:resnet19": ("no torchvision model is called 'resnet19'", "Did you mean"),
     "torchvision:vit_b_16": (

@@ -166,11 +166,12 @@ def _assembled(
 
 
 def _unknown(name: str) -> SpecError:
-    """The error for a name without a prefix; a name that a library knows is suggested with its prefix."""
-    in_timm = library("timm").is_model(name)
-    if in_timm or name in library("torchvision").models.list_models():
-        source = "timm" if in_timm else "torchvision"
-        return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{source}:{name}'?")
+    """The error for a name without a prefix; a name that a library knows, in other letters too, is suggested with its prefix."""
+    for spelt in dict.fromkeys((name, name.casefold().replace("-", "_"))):
+        in_timm = library("timm").is_model(spelt)
+        if in_timm or spelt in library("torchvision").models.list_models():
+            source = "timm" if in_timm else "torchvision"
+            return SpecError(f"no model is called {name!r}", cure=f"Did you mean '{source}:{spelt}'?")
     kinds = ["timm:<name>", "torchvision:<name>", "smp:<decoder>/<encoder>", "package.module:function"]
     return unknown(name, [*MODELS, *kinds], "model")
 
