@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from foldwise.errors import FoldwiseError, SpecError
@@ -31,7 +31,12 @@ PLACE = re.compile(r"^(\d+\. )([a-z_]+(?:\.[a-z_]+)*)(?=: )", re.M)
 STATED = re.compile(r"\b([a-z_]+(?:\.[a-z_]+)+): ")
 
 # Where the keys belong that are most often written elsewhere, such as epochs at the top of the file.
-PARTS = {"judge": Judging, "validate": Validation, "data": DataSpec, "train": Training}
+PARTS: dict[str, type[BaseModel]] = {
+    "judge": Judging,
+    "validate": Validation,
+    "data": DataSpec,
+    "train": Training,
+}
 WHOLE_KEYS = {key: f"{part}.{key}" for part, model in PARTS.items() for key in known_keys(model)}
 
 

@@ -184,8 +184,8 @@ def _error(
     if kind == "extra_forbidden":
         there = known_keys(model_at(keys[:-1], model))
         whole_key = whole_keys.get(str(keys[-1]))
-        cure = f"Write it as {whole_key}." if whole_key else suggest(str(keys[-1]), there)
-        return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", cure, at="key")
+        near = f"Write it as {whole_key}." if whole_key else suggest(str(keys[-1]), there)
+        return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", near, at="key")
     got = document
     for key in keys:
         got = got[key]
