@@ -37,6 +37,8 @@ def said(monkeypatch, capsys, tmp_path):
     ("command", "code", "words"),
     [
         ("chekc study.yaml", 2, "Did you mean 'check'?"),
+        ("train study.yaml", 2, "no command is called 'train'\n  → Did you mean 'run'? foldwise run -h"),
+        ("frobnicate", 2, "no command is called 'frobnicate'\n  → Known: app, check,"),
         ("check no.yaml", 2, "there is no file no.yaml"),
         ("check .", 2, "is a folder"),
         ("check", 2, "Missing argument"),
@@ -61,6 +63,14 @@ def test_what_cannot_be_is_refused_with_a_cure(said, command, code, words):
     assert ended == code, error
     assert words in error
     assert "Traceback" not in error
+
+
+def test_words_of_others_are_for_commands_that_there_are_and_are_none_themselves():
+    names = {command.__name__ for command in cli.COMMANDS} | {"data"}
+    words = [word for of in cli.OTHER_WORDS.values() for word in of.split()]
+    assert cli.OTHER_WORDS.keys() <= names
+    assert not names & set(words)
+    assert len(set(words)) == len(words)
 
 
 @pytest.mark.parametrize("command", ["run study.yaml", "work run", "predict run images --out out"])

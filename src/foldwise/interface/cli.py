@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from foldwise.errors import GO_ON, FoldwiseError, RunError, SpecError, of_machine
+from foldwise.errors import GO_ON, FoldwiseError, RunError, SpecError, of_machine, unknown
 from foldwise.interface.commands.claims import claims
 from foldwise.interface.commands.data import data_app
 from foldwise.interface.commands.doctor import doctor
@@ -43,6 +43,19 @@ app = typer.Typer(
 PLAIN = {
     "→": "->", "–": "-", "−": "-", "×": "x", "·": "-", "●": "*", "✗": "x", "±": "+-", "≤": "<=", "≥": ">=", "…": "...",
 }  # fmt: skip
+
+# What others call a command.
+OTHER_WORDS = {
+    "init": "new create start setup draft",
+    "run": "train compare tune sweep",
+    "check": "validate lint verify dry-run",
+    "predict": "infer inference apply segment classify",
+    "evaluate": "eval test score",
+    "report": "show results view serve",
+    "status": "ps list progress",
+    "export": "deploy package convert save",
+    "data": "download datasets dataset get",
+}
 
 # Each imports what it does when it is called: the pipeline takes seconds to import, and --help must not wait for it.
 COMMANDS = (
@@ -86,11 +99,18 @@ def _code_of_commands() -> int:
 
 
 def _refuse_no_command(first: list[str]) -> None:
-    """Point from a folder or a study, where a command is to stand, to the command that takes it."""
-    if not first or first[0].startswith("-") or not os.path.exists(first[0]):
+    """Point from a folder, a study or a word of others, where a command is to stand, to the command that is meant."""
+    names = [*(command.__name__ for command in COMMANDS), "data"]
+    if not first or first[0].startswith("-") or first[0] in names:
         return
-    if first[0] in {command.__name__ for command in COMMANDS} | {"data"}:
-        return
+    if not os.path.exists(first[0]):
+        meant = next(
+            (name for name, words in OTHER_WORDS.items() if first[0].casefold() in words.split()), ""
+        )
+        refused = unknown(first[0], names, "command")
+        raise SpecError(
+            refused.what, cure=f"Did you mean {meant!r}? foldwise {meant} -h" if meant else refused.cure
+        )
     path = in_shell(first[0])
     if not os.path.isdir(first[0]):
         raise SpecError(f"{first[0]} is a file, and no command", cure=f"foldwise run {path}")
