@@ -141,9 +141,19 @@ def unknown(name: str, names: Iterable[str], what: str, *, where: str | None = N
     )
 
 
-def of_machine(error: OSError | MemoryError) -> FoldwiseError:
-    """The error for a full disk or memory, a folder that may not be written, a file that is gone: no bug of anybody."""
-    if isinstance(error, MemoryError):
+# How Python, of a new thread, and torch say that memory is full, with an error that is no MemoryError.
+FULL_MEMORY = ("can't start new thread", "DefaultCPUAllocator")
+
+
+def of_machine(error: OSError | MemoryError | RuntimeError) -> FoldwiseError:
+    """The error for a full disk or memory, a folder that may not be written, a file that is gone: no bug of anybody.
+
+    Raises:
+        RuntimeError: this one, where it says nothing of memory.
+    """
+    if isinstance(error, RuntimeError) and not any(words in str(error) for words in FULL_MEMORY):
+        raise error
+    if isinstance(error, MemoryError | RuntimeError):
         cure = "Use fewer --workers, or smaller images or batches."
         return FoldwiseError("the memory of this machine is full", cure=cure)
     reason, name = error.strerror or str(error), str(error.filename or "")

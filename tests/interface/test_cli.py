@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foldwise.errors import MissingExtra, RunError, SpecError
+from foldwise.errors import FoldwiseError, MissingExtra, RunError, SpecError
 from foldwise.interface import api, cli, models
 from foldwise.learning.training import devices
 from foldwise.pipeline import pipeline
@@ -132,6 +132,32 @@ def test_a_disk_that_refuses_is_no_traceback_but_a_bug_is_one(said, monkeypatch)
     monkeypatch.setattr(sys, "argv", ["foldwise", "run", "study.yaml"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+@pytest.mark.parametrize(
+    "words", ["can't start new thread", "DefaultCPUAllocator: can't allocate memory: you tried ..."]
+)
+def test_memory_that_is_full_by_another_error_is_called_so_too(said, monkeypatch, words):
+    def full(*_, **__):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(pipeline, "check", full)
+    code, error = said("check", "study.yaml")
+    assert (code, error.partition("\n")[0]) == (1, "foldwise: the memory of this machine is full")
+    with pytest.raises(FoldwiseError, match="the memory of this machine is full"):
+        api.check("study.yaml")
+
+
+def test_any_other_error_of_a_bug_is_shown_as_it_is(said, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(pipeline, "check", broken)
+    monkeypatch.setattr(sys, "argv", ["foldwise", "check", "study.yaml"])
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main()
+    with pytest.raises(RuntimeError, match="a bug"):
+        api.check("study.yaml")
 
 
 def test_a_run_whose_plan_is_changed_by_another_one_says_so(tmp_path):

@@ -75,7 +75,7 @@ def public(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
             error.cure = error.cure and spelled(error.cure)
             error.where = error.where and spelled(error.where).strip()
             raise
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, RuntimeError) as error:
             wrong = of_machine(error)
             raise type(wrong)(wrong.what, cure=spelled(wrong.cure or "")) from error
 

@@ -89,7 +89,7 @@ def _code_of_commands() -> int:
             app(standalone_mode=True)
     except FoldwiseError as error:
         return _refused(error)
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         return _refused(of_machine(error))
     except KeyboardInterrupt:  # 130 is what shells say of a program that Ctrl-C ended
         return _stopped()
