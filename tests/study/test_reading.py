@@ -264,6 +264,12 @@ def test_a_key_of_another_part_is_told_where_it_belongs(line, study_file):
     assert "Known:" not in str(refused.value)
 
 
+def test_a_key_that_is_nearly_one_of_its_part_is_a_typing_error(study_file):
+    text = "study: s\ndata: {path: a}\ntrain: {model: conv}\nmeasure: {batch_size: [1, 2]}\n"
+    with pytest.raises(SpecError, match="Did you mean 'batch_sizes'"):
+        open_study(study_file(text))
+
+
 def test_every_place_of_a_key_is_one():
     for key, place in WHOLE_KEYS.items():
         part, _, name = place.partition(".")

@@ -184,7 +184,10 @@ def _error(
     if kind == "extra_forbidden":
         there = known_keys(model_at(keys[:-1], model))
         whole_key = whole_keys.get(str(keys[-1]))
-        near = f"Write it as {whole_key}." if whole_key else suggest(str(keys[-1]), there)
+        is_typo = bool(
+            get_close_matches(str(keys[-1]), there)
+        )  # batch_size of measure, whose key is batch_sizes
+        near = f"Write it as {whole_key}." if whole_key and not is_typo else suggest(str(keys[-1]), there)
         return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", near, at="key")
     got = document
     for key in keys:
