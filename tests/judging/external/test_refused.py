@@ -136,3 +136,38 @@ def test_files_that_are_no_tables(tmp_path):
         [write(tmp_path / "b.csv", long(wide()).eval("dice = 70 * dice"))],
         ScoreOptions(bounded=True),
     )
+
+
+def test_rows_of_several_files_are_named_by_the_file_they_are_in(tmp_path):
+    paths = []
+    for name in ("one", "two"):
+        table = wide(skills=(1.2, 1.6)).rename(columns=lambda column, name=name: column.replace("net", name))
+        # Empty cells are left out of the first, so that rows move.
+        table.loc[:4, f"{name} 0"] = np.nan
+        paths.append(write(tmp_path / f"{name}.csv", table))
+    table["patient"] = "P0"
+    write(paths[1], table)
+    assert "P0 for two 0 (two.csv, line 7) and P1 for one 0 (one.csv, line 7)" in refused(DataError, paths)
+
+
+def test_files_that_differ_in_their_ending_only(tmp_path):
+    tables = {"a.csv": ",", "a.tsv": "\t"}
+    for seed, (name, separator) in enumerate(tables.items()):
+        table = wide(skills=(1.2 + seed,)).rename(columns={"net 0": "dice"})
+        write(tmp_path / name, table, sep=separator)
+    verdict = judge_files([tmp_path / name for name in tables])
+    assert sorted(by_name(verdict)) == ["a.csv", "a.tsv"]
+
+
+def test_a_file_that_is_named_twice_in_two_ways(tmp_path):
+    path = write(tmp_path / "a.csv", wide(skills=(1.2,)).rename(columns={"net 0": "dice"}))
+    (tmp_path / "other").mkdir()
+    again = tmp_path / "other" / ".." / "a.csv"
+    assert "a.csv is named twice" in refused(SpecError, [path, again])
+
+
+def test_a_summary_of_labels_without_metrics(tmp_path):
+    path = tmp_path / "summary.json"
+    case = {"metrics": {"1": 0.9}, "reference_file": "a.png"}
+    path.write_text(json.dumps({"metric_per_case": [case]}), encoding="utf-8")
+    assert "it has no metrics of single cases" in refused(DataError, [path])

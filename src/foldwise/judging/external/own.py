@@ -142,7 +142,7 @@ def outputs_of(grid: Grid, family: str) -> dict[str, list[tuple[int, Outputs]]]:
     unscored = unscored_classes(splits, truth_nK, groups) if len(np.unique(first)) > 1 else ()
     rarer = [grid.units.rarer(column, every) for column in truth_nK.T]
     unranked = tuple(k for k, number in enumerate(rarer) if number < MIN_POSITIVES)
-    numbers = [int(repeat) if repeat.isdigit() else r for r, repeat in enumerate(grid.repeats)]
+    numbers = [int(repeat) if repeat.isdecimal() else r for r, repeat in enumerate(grid.repeats)]
     return {
         name: [
             (

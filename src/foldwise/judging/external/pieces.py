@@ -89,6 +89,7 @@ class Piece:
             score=self.score[wanted],
             lines=self.lines[wanted],
             arrays={name: values[wanted] for name, values in self.arrays.items()},
+            files=None if self.files is None else self.files[wanted],
         )
 
 

@@ -60,7 +60,8 @@ def read_files(paths: Sequence[Path], options: ScoreOptions) -> ScoreFiles:
         SpecError: something that is stated is not there, or a file is not.
     """
     files = [_file(path) for path in paths]
-    twice = {path for path in files if files.count(path) > 1}
+    resolved = [path.resolve() for path in files]
+    twice = [path for path, whole in zip(files, resolved, strict=True) if resolved.count(whole) > 1]
     if twice:
         raise SpecError(f"{min(twice)} is named twice", cure="Name every file once.")
     summaries = [path for path in files if path.suffix.lower() == ".json"]
@@ -99,6 +100,8 @@ def _called(files: Sequence[Path]) -> list[str]:
     if len(set(stems)) == len(stems):
         return stems
     parts = [(*file.resolve().parent.parts, file.stem) for file in files]
+    if len(set(parts)) < len(parts):  # a.csv and a.tsv of one folder
+        parts = [(*file.resolve().parent.parts, file.name) for file in files]
     # runs/unet/test/scores.csv and runs/vit/test/scores.csv: what is called the same tells nothing.
     while len({own[-1] for own in parts}) == 1:
         parts = [own[:-1] for own in parts]
@@ -239,12 +242,15 @@ def _cases(path: Path) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"the file is no JSON ({error})", where=str(path), cure=NO_SUMMARY) from None
     cases = summary.get("metric_per_case") if isinstance(summary, dict) else None
-    whole = isinstance(cases, list) and all(
-        isinstance(case, dict) and isinstance(case.get("metrics"), dict) for case in cases
-    )
-    if not whole or not cases:
+    if not isinstance(cases, list) or not cases or not all(map(_is_case, cases)):
         raise DataError("it has no metrics of single cases", where=str(path), cure=NO_SUMMARY)
-    return list(cases)
+    return cases
+
+
+def _is_case(case: Any) -> bool:
+    """Whether it has metrics by label."""
+    labels = case.get("metrics") if isinstance(case, dict) else None
+    return isinstance(labels, dict) and all(isinstance(metrics, dict) for metrics in labels.values())
 
 
 def _metric(case: dict[str, Any], options: ScoreOptions, where: str) -> str:
