@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from foldwise.judging.external.text import Text, coded, load
 from foldwise.judging.tables import CLASSIFIED, NAMES, SEGMENTED
 from foldwise.metrics.outputs import Bools, Floats, Ints, Outputs
 from foldwise.metrics.ranking import MIN_POSITIVES
+from foldwise.metrics.ratios import divided
 
 OVERLAPS = {"dice_img_macro": "dice", "iou_img_macro": "iou"}  # what a table of a segmentation has per image
 
@@ -31,24 +31,8 @@ def is_segmentation(text: Text) -> bool:
     return "dice" in text.columns
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """A table in blocks of one row per class.
-
-    Attributes:
-        classes: K names in their order; of masks the first is the background.
-        values: column -> (N / K, K).
-        names: column -> of every block.
-    """
-
-    classes: tuple[str, ...]
-    values: dict[str, Floats]
-    names: dict[str, Coded]
-    lines: Places
-
-
 def read_own(text: Text, options: ScoreOptions) -> tuple[Piece, tuple[str, ...]]:
-    """One row per configuration, repeat and image, and the names of the classes.
+    """One row per configuration, repeat and image, and the names of the K classes, of masks first the background.
 
     The scores of masks are means over the foreground classes that are there or predicted; nan where none is. Of
     labels `truth`, `predicted` and `probability` (N, K) go with the rows, and the scores are 0.
@@ -58,15 +42,20 @@ def read_own(text: Text, options: ScoreOptions) -> tuple[Piece, tuple[str, ...]]
         SpecError: the table has no such metric.
     """
     masks = is_segmentation(text)
-    blocks = _blocks(text, SEGMENTED if masks else CLASSIFIED)
-    columns = {"configuration": _named(blocks.names), "case": blocks.names["image"]}
+    columns_of_values = SEGMENTED if masks else CLASSIFIED
+    frame, lines = load(text, NAMES, columns_of_values)
+    classes = _classes(frame["class"].astype(str), where=text.name)
+    K = len(classes)
+    names = {name: coded(frame[name].iloc[::K]) for name in NAMES if name != "class"}
+    values_NK = {name: frame[name].to_numpy(np.float64).reshape(-1, K) for name in columns_of_values}
+    columns = {"configuration": _named(names), "case": names["image"]}
     used = [role for role in ("repeat", "fold", "group") if getattr(options, role) != NONE]
-    columns = with_all_roles(columns | {role: blocks.names[role] for role in used})
-    piece = Piece(text.name, columns, np.zeros(len(blocks.lines)), blocks.lines, undefined=True)
-    if not masks:
-        arrays = {"truth": blocks.values["true"] > 0, "predicted": blocks.values["predicted"] > 0}
-        return replace(piece, arrays=arrays | {"probability": blocks.values["probability"]}), blocks.classes
-    return replace(piece, score=_overlap(blocks, overlap_of(options))), blocks.classes
+    columns = with_all_roles(columns | {role: names[role] for role in used})
+    piece = Piece(text.name, columns, np.zeros(len(lines[::K])), lines[::K], undefined=True)
+    if masks:
+        return replace(piece, score=_overlap(values_NK[OVERLAPS[overlap_of(options)]])), classes
+    arrays = {"truth": values_NK["true"] > 0, "predicted": values_NK["predicted"] > 0}
+    return replace(piece, arrays=arrays | {"probability": values_NK["probability"]}), classes
 
 
 def overlap_of(options: ScoreOptions) -> str:
@@ -82,19 +71,14 @@ def overlap_of(options: ScoreOptions) -> str:
     return name
 
 
-def _blocks(text: Text, values: Sequence[str]) -> Blocks:
-    frame, lines = load(text, NAMES, values)
-    named = frame["class"].astype(str)
-    classes = tuple(pd.unique(named).tolist())
+def _classes(of_rows: pd.Series[str], *, where: str) -> tuple[str, ...]:
+    """The K classes in their order: that of every K rows, which are of one image."""
+    codes, classes = pd.factorize(of_rows)
     K = len(classes)
-    k_of = {name: k for k, name in enumerate(classes)}
-    codes = named.map(k_of).to_numpy(dtype=np.int64)
     if len(codes) % K or (codes.reshape(-1, K) != np.arange(K)).any():
         cure = "Judge scores.csv as foldwise wrote it: the first class of an image means something."
-        raise DataError("rows of classes are lacking, or their order was changed", where=text.name, cure=cure)
-    names = {name: coded(frame[name].iloc[::K]) for name in NAMES if name != "class"}
-    arrays = {name: frame[name].to_numpy(np.float64).reshape(-1, K) for name in values}
-    return Blocks(classes, arrays, names, lines[::K])
+        raise DataError("rows of classes are lacking, or their order was changed", where=where, cure=cure)
+    return tuple(classes.tolist())
 
 
 def _named(names: dict[str, Coded]) -> Coded:
@@ -111,13 +95,11 @@ def _named(names: dict[str, Coded]) -> Coded:
     return Coded.of(ids.codes, [of[id] for id in range(len(ids.names))])
 
 
-def _overlap(blocks: Blocks, metric: str) -> Floats:
-    shares = blocks.values[OVERLAPS[metric]][:, 1:]
+def _overlap(shares_NK: Floats) -> Floats:
+    """(N,) means over the foreground classes that are defined; nan where none is."""
+    shares = shares_NK[:, 1:]
     defined = np.isfinite(shares)
-    total = np.where(defined, shares, 0.0).sum(axis=1)
-    none = np.full(len(total), np.nan)
-    means: Floats = np.divide(total, defined.sum(axis=1), out=none, where=defined.any(axis=1))
-    return means
+    return divided(np.where(defined, shares, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))
 
 
 def family_of(piece: Piece) -> str:

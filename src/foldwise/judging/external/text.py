@@ -128,23 +128,16 @@ def _beginning(path: Path, name: str) -> list[str]:
         more = bool(file.read(1))
         file.seek(0)
         # Readers of tables pass over them, or end there: either would change a name or a number.
-        if any(b"\0" in chunk for chunk in iter(lambda: file.read(CHUNK_BYTES), b"")) and not raw.startswith(
-            UTF_16
-        ):
-            what, cure = (
-                "the file holds null bytes, so it is no text",
-                "Export the table as CSV UTF-8 once more.",
-            )
-            raise DataError(what, where=name, cure=cure)
+        chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
+        if any(b"\0" in chunk for chunk in chunks) and not raw.startswith(UTF_16):
+            cure = "Export the table as CSV UTF-8 once more."
+            raise DataError("the file holds null bytes, so it is no text", where=name, cure=cure)
     # The last line is cut somewhere, perhaps within a character.
     if more and raw.count(b"\n") + raw.count(b"\r") > 1:
         raw = raw[: max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1]
     elif more:
-        what, cure = (
-            f"its first two lines are longer than {HEAD_BYTES // 1024} kB",
-            "Write a row per case, in lines.",
-        )
-        raise DataError(what, where=name, cure=cure)
+        what = f"its first two lines are longer than {HEAD_BYTES // 1024} kB"
+        raise DataError(what, where=name, cure="Write a row per case, in lines.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -199,7 +192,8 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
     except UnicodeDecodeError:
         raise DataError("the file is not UTF-8 text", where=text.name, cure="Save it as CSV UTF-8.") from None
     except ValueError:
-        frame = _without_signs(text, kinds, scores)
+        # pandas does not say which cell was no number: the columns are read once more, as names.
+        frame = _without_signs(text, _read(text, dict.fromkeys(kinds, str)), scores)
     for name in names:
         if frame[name].str.startswith("'").any():
             frame[name] = frame[name].map(as_text)
@@ -231,27 +225,29 @@ def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def _without_signs(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> pd.DataFrame:
-    """The columns where every score has a per cent sign, which is left out: ``80 %`` is 80. DataError for all others."""
-    # pandas does not say which cell was no number: the columns are read once more, as names.
-    frame = _read(text, dict.fromkeys(kinds, str))
+def _without_signs(text: Text, frame: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    """A frame of text with numbers for scores that all have a per cent sign, which is left out: ``80 %`` is 80.
+
+    Raises:
+        DataError: some score has no such sign, or is no number with it.
+    """
+    columns: dict[str, pd.Series[float]] = {}
     for column in scores:
         cells = frame[column].str.strip()
-        there = ~cells.isin(EMPTY)
-        numbers = [text.number(cell.removesuffix("%").rstrip()) for cell in cells[there]]
-        if not cells[there].str.endswith("%").all() or None in numbers:
-            raise _no_numbers(text, kinds, scores)
-        frame[column] = pd.Series(numbers, index=cells.index[there], dtype=np.float64).reindex(cells.index)
-    return frame
+        there = cells[~cells.isin(EMPTY)]
+        numbers = [text.number(cell.removesuffix("%").rstrip()) for cell in there]
+        if not there.str.endswith("%").all() or None in numbers:
+            raise _no_numbers(text, frame, scores)
+        columns[column] = pd.Series(numbers, index=there.index, dtype=np.float64).reindex(cells.index)
+    return frame.assign(**columns)
 
 
-def _no_numbers(text: Text, kinds: dict[str, Any], scores: Sequence[str]) -> DataError:
+def _no_numbers(text: Text, frame: pd.DataFrame, scores: Sequence[str]) -> DataError:
     """Every score that is no number, with its line."""
-    frame = _read(text, dict.fromkeys(kinds, str)).astype(dict.fromkeys(scores, "category"))
     wrong_cells = []
     comma = text.decimal(scores) == ","  # then a point marks thousands, as in 1.201,5
     for column in scores:
-        cells = frame[column]
+        cells = frame[column].astype("category")
         bad = [
             name
             for name in cells.cat.categories
