@@ -11,11 +11,12 @@ from benchmarks.validation.designs import Sample
 from foldwise.judging.judgement import compared
 from foldwise.judging.scores.scoring import MetricTable, Scored, table_of
 from foldwise.judging.statistics.design import Factor
-from foldwise.judging.statistics.differences import FactorialScores, IntervalOptions, Pair, all_pairs
+from foldwise.judging.statistics.differences import FactorialScores, IntervalOptions, all_pairs
 from foldwise.judging.statistics.draws import DRAWS
 from foldwise.judging.statistics.effects import effect, views
 from foldwise.judging.statistics.inference import compare
 from foldwise.judging.statistics.variance import estimate_variance
+from foldwise.judging.verdict import Pair
 from foldwise.metrics.influence import UnitScores, mean_score, unit_scores
 from foldwise.metrics.outputs import Outputs
 
@@ -94,7 +95,7 @@ def _of_repeat(sample: Sample, c: int, r: int) -> UnitScores:
     return unit_scores(sample.metric, outputs, sample.units)
 
 
-def _pairs(sample: Sample, pairs: list[Pair]) -> dict[str, float]:
+def _pairs(sample: Sample, pairs: list[Pair[int]]) -> dict[str, float]:
     a, b = sample.pairs
     place = {pair: p for p, pair in enumerate(zip(a.tolist(), b.tolist(), strict=True))}
     told, alone, together, width = (np.zeros(len(a)) for _ in range(4))

@@ -27,7 +27,7 @@ HEADINGS = {
     "VerdictWarning": "A warning",
     "FailedItem": "A failed item",
     "SelectionSection": "Selection",
-    "PairResult": "A pair",
+    "Pair": "A pair",
     "FactorsSection": "Factors",
     "VarianceShare": "A share of the differences",
     "FactorEffect": "A factor",
@@ -100,6 +100,7 @@ def type_words(annotation):
     if origin is dict:
         return f"by name: {type_words(args[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        heading = HEADINGS[annotation.__name__]
+        heading = HEADINGS[annotation.__name__.partition("[")[0]]
         return f"[{heading}](#{anchor(heading)})"
-    return WORDS[annotation]
+    # Of a pair, which a verdict has by ids.
+    return "text" if isinstance(annotation, typing.TypeVar) else WORDS[annotation]

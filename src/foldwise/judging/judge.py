@@ -34,14 +34,13 @@ from foldwise.judging.sections.textbook import textbook_section
 from foldwise.judging.sections.threshold_report import thresholds_section
 from foldwise.judging.sections.warnings import run_warnings
 from foldwise.judging.statistics.design import factors_of
-from foldwise.judging.statistics.differences import Pair
 from foldwise.judging.tables import write_results, write_scores
 from foldwise.judging.verdict import (
     Answer,
     DecidingMetric,
     Division,
     MetricFacts,
-    PairResult,
+    Pair,
     SelectionSection,
     State,
     Verdict,
@@ -253,7 +252,7 @@ def selection_section(judgement: Judgement) -> SelectionSection | None:
     )
 
 
-def pair_results(judgement: Judgement) -> tuple[PairResult, ...]:
+def pair_results(judgement: Judgement) -> tuple[Pair[str], ...]:
     """Every pair of configurations, in the sign of the metric; of very many only those with the winner."""
     # 60 configurations have 1770 pairs; 500 have 124,750.
     many = len(judgement.comparable) > MAX_IN_PAIRS
@@ -261,13 +260,13 @@ def pair_results(judgement: Judgement) -> tuple[PairResult, ...]:
     return tuple(_pair(pair, judgement) for pair in pairs)
 
 
-def _pair(pair: Pair, judgement: Judgement) -> PairResult:
+def _pair(pair: Pair[int], judgement: Judgement) -> Pair[str]:
     ids, sign = judgement.comparable, judgement.sign
     low, high = sorted((sign * pair.low, sign * pair.high))
     low_all, high_all = sorted((sign * pair.low_all, sign * pair.high_all))
     turned = {"difference": sign * pair.difference, "low": low, "high": high}
     turned |= {"low_all": low_all, "high_all": high_all}
-    return PairResult(**vars(pair) | {"a": ids[pair.a], "b": ids[pair.b]} | turned)
+    return Pair[str](**dict(pair) | {"a": ids[pair.a], "b": ids[pair.b]} | turned)
 
 
 def _metric_facts(metric: Metric, averaging: str) -> MetricFacts:

@@ -12,12 +12,13 @@ from foldwise.judging.scores.baselines import Baseline
 from foldwise.judging.scores.recent import Waiting
 from foldwise.judging.scores.rows import Rows
 from foldwise.judging.scores.scoring import MetricTable, Scored, best_first, score_each, table_of
-from foldwise.judging.statistics.differences import Pair, all_pairs
+from foldwise.judging.statistics.differences import all_pairs
 from foldwise.judging.statistics.draws import MOST_DRAWS, SEED
 from foldwise.judging.statistics.inference import Comparison, as_good_as_any, compare, limit_alone
 from foldwise.judging.statistics.intervals import Interval, interval, moved
 from foldwise.judging.statistics.selection import Selected, selected_score
 from foldwise.judging.statistics.variance import with_fixed_row
+from foldwise.judging.verdict import Pair
 from foldwise.metrics.influence import Units
 from foldwise.metrics.table import Metric, choose_metric, reported
 from foldwise.study.spec import Judging, Study
@@ -104,16 +105,16 @@ class Judgement(Terms):
     trivial_test: TrivialTest | None = None
 
     @cached_property
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[Pair[int]]:
         """Every two of `comparable`, by their places, best first; none where nothing can be tested."""
         return self._pairs(None)
 
     @cached_property
-    def pairs_with_winner(self) -> list[Pair]:
+    def pairs_with_winner(self) -> list[Pair[int]]:
         """Of `pairs`, those with the winner."""
         return self._pairs(self.comparison.winner if self.comparison else None)
 
-    def _pairs(self, of: int | None) -> list[Pair]:
+    def _pairs(self, of: int | None) -> list[Pair[int]]:
         decisive, comparison, judge = self.decisive, self.comparison, self.judge
         if comparison is None or decisive is None or decisive.variance is None:
             return []

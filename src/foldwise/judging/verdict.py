@@ -7,7 +7,7 @@ verdict.json is its dump; docs/verdict.md describes every field. `foldwise.judgi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -59,6 +59,8 @@ Division = Literal["dealt_folds", "leave_one_group_out", "given_folds", "given_s
 Conclusion = Literal["better", "equivalent", "not distinguishable"]
 
 Family = Literal["best", "all pairs"]  # over which an interval holds together with others
+
+Name = TypeVar("Name", int, str)
 
 
 class MetricFacts(VerdictPart):
@@ -124,11 +126,23 @@ class VerdictWarning(VerdictPart):
     cure: str
 
 
-class PairResult(VerdictPart):
-    """Two configurations by id: `a` has the better estimate."""
+class Pair(VerdictPart, Generic[Name]):
+    """The configuration with the better estimate, `a`, against another, `b`: by their places while they are compared.
 
-    a: str
-    b: str
+    In a verdict by their ids, and in the sign of the metric; before, higher is better.
+
+    Attributes:
+        conclusion: ``better``: a, beyond chance. ``equivalent``: the whole interval lies within the margin, whether or
+            not the two differ beyond chance. Else ``not distinguishable``.
+        difference: estimate of a minus that of b.
+        low, high: of this pair alone.
+        family: over what `low_all` and `high_all` are simultaneous; `conclusion` rests on them.
+        p, p_all: of this pair alone, and adjusted for the family.
+        minimal_detectable_difference: what a test of that family would have seen with 80 % power.
+    """
+
+    a: Name
+    b: Name
     conclusion: Conclusion
     family: Family
     difference: float
@@ -190,7 +204,7 @@ class Verdict(VerdictPart):
     calibration: CalibrationSection | None
     selection: SelectionSection | None
     warnings: tuple[VerdictWarning, ...]
-    pairs: tuple[PairResult, ...]
+    pairs: tuple[Pair[str], ...]
     factors: FactorsSection | None
     aa_test: AATestSection | None
     textbook: TextbookSection | None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from foldwise.judging.sections.cost_fronts import batched_times, cost_fronts, cost_sentences
-from foldwise.judging.verdict import MetricFacts, PairResult
+from foldwise.judging.verdict import MetricFacts, Pair
 from foldwise.judging.verdict_configurations import (
     ConfigurationResult,
     Cost,
@@ -42,7 +42,7 @@ def result(name, estimate, rank="could be best", **cost):
 
 def pair(a, b, conclusion):
     numbers = dict.fromkeys(("difference", "low", "high", "low_all", "high_all", "p", "p_all"), 0.0)
-    return PairResult(
+    return Pair[str](
         a=a, b=b, conclusion=conclusion, family="all pairs", minimal_detectable_difference=0.1, **numbers
     )
 

@@ -14,7 +14,7 @@ from foldwise.csv_cells import as_text
 from foldwise.errors import DataError, RunError, SpecError, unknown
 from foldwise.foreign import refuse_strange
 from foldwise.judging.external.text import EMPTY, UNNAMED, open_text
-from foldwise.judging.verdict import PairResult, Verdict, read_verdict
+from foldwise.judging.verdict import Pair, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
 from foldwise.metrics.names import kind_of, named_score
@@ -84,15 +84,16 @@ class Contrast:
         low, high = self.intervals[0] if self.conclusion and self.intervals else (0.0, 0.0)
         return low * high > 0
 
-    def tested(self, pairs: Sequence[PairResult | LevelPair], a: str | None, b: str | None) -> Contrast:
+    def tested(self, pairs: Sequence[Pair[str] | LevelPair], a: str | None, b: str | None) -> Contrast:
         """The same with what the verdict says of a and b; unchanged where it says nothing."""
         pair = next((pair for pair in pairs if {pair.a, pair.b} == {a, b} and a != b), None)
         if pair is None:
             return self
         sign, ends = (1 if pair.a == a else -1), [(pair.low, pair.high)]
-        if isinstance(pair, PairResult):
+        family = "all levels"
+        if isinstance(pair, Pair):
+            family = FAMILIES[pair.family]
             ends.insert(0, (pair.low_all, pair.high_all))
-        family = FAMILIES[pair.family] if isinstance(pair, PairResult) else "all levels"
         both = [(low, high) for low, high in ends if low is not None and high is not None]
         turned = both if sign == 1 else [(-high, -low) for low, high in both]
         value = self.value if pair.difference is None else sign * pair.difference

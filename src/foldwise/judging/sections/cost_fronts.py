@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from foldwise.judging.verdict import CostFront, CostName, FrontMember, MetricFacts, PairResult, State
+from foldwise.judging.verdict import CostFront, CostName, FrontMember, MetricFacts, Pair, State
 from foldwise.judging.verdict_configurations import TIMED, ConfigurationResult, Cost, ModelThroughput
 from foldwise.judging.wording import show, written
 from foldwise.study.configurations import Configuration
@@ -42,7 +42,7 @@ PRICES: dict[CostName, Price] = {
 
 def cost_fronts(
     configurations: Sequence[ConfigurationResult],
-    pairs: Sequence[PairResult],
+    pairs: Sequence[Pair[str]],
     *,
     batched_ms: Mapping[str, float],
 ) -> tuple[CostFront, ...]:
