@@ -7,15 +7,15 @@ from scipy.spatial.distance import cdist
 from foldwise.metrics.boundary import boundary, cap, distances, nearness, of_image
 
 
-def surface_dice(true, said, *, tolerance, spacing=(1.0, 1.0)):
-    return nearness(true, said, tolerance=tolerance, spacing=spacing)[0]
+def surface_dice(true, said, *, tolerance):
+    return nearness(true, said, tolerance=tolerance)[0]
 
 
-def hausdorff_95(true, said, *, spacing=(1.0, 1.0)):
-    return nearness(true, said, tolerance=1, spacing=spacing)[1]
+def hausdorff_95(true, said):
+    return nearness(true, said, tolerance=1)[1]
 
 
-def brute(true, said, spacing):
+def brute(true, said):
     """Both sets of distances, from the definition: a pixel is boundary if one of its four neighbours is not its own."""
     points = []
     for mask in (true, said):
@@ -26,7 +26,7 @@ def brute(true, said, spacing):
             for b, a in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
             if not (0 <= b < height and 0 <= a < width and mask[b, a])
         ]
-        points.append(np.array(sorted(set(edge))) * spacing)
+        points.append(np.array(sorted(set(edge))))
     apart = cdist(*points)
     return apart.min(axis=1), apart.min(axis=0)
 
@@ -42,20 +42,19 @@ def blobs(seed, shape=(18, 25)):
     return made
 
 
-@pytest.mark.parametrize("spacing", [(1.0, 1.0), (2.0, 0.5)])
 @pytest.mark.parametrize("seed", range(4))
-def test_all_pairs_of_pixels_say_the_same(seed, spacing):
+def test_all_pairs_of_pixels_say_the_same(seed):
     true, said = blobs(seed)
-    expected = brute(true, said, spacing)
-    for found, wanted in zip(distances(true, said, spacing=spacing), expected, strict=True):
+    expected = brute(true, said)
+    for found, wanted in zip(distances(true, said), expected, strict=True):
         np.testing.assert_allclose(np.sort(found), np.sort(wanted))
     both = np.concatenate(expected)
     for tolerance in (0.0, 1.0, 2.0):
-        share = surface_dice(true, said, tolerance=tolerance, spacing=spacing)
+        share = surface_dice(true, said, tolerance=tolerance)
         assert share == pytest.approx((both <= tolerance).mean())
-        assert surface_dice(said, true, tolerance=tolerance, spacing=spacing) == share
+        assert surface_dice(said, true, tolerance=tolerance) == share
     far = max(np.percentile(part, 95) for part in expected)
-    assert hausdorff_95(true, said, spacing=spacing) == pytest.approx(far)
+    assert hausdorff_95(true, said) == pytest.approx(far)
 
 
 def square(top, left, side=8, shape=(32, 40)):
@@ -78,7 +77,6 @@ def test_shifted_squares_by_hand():
     # Shared are the five columns of both upper and of both lower sides; of the rims 28 pixels each.
     assert surface_dice(one, other, tolerance=0) == pytest.approx(2 * 10 / 56)
     assert hausdorff_95(one, other) == 3
-    assert hausdorff_95(one, other, spacing=(1.0, 0.5)) == 1.5
 
 
 def test_a_mask_of_one_pixel():

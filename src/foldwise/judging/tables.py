@@ -24,7 +24,7 @@ from foldwise.judging.verdict_configurations import (
     Standing,
     TrivialBaseline,
 )
-from foldwise.metrics.outputs import Outputs, counts, predicted
+from foldwise.metrics.outputs import Outputs, predicted
 from foldwise.metrics.ratios import image_dice, image_iou
 from foldwise.runs.folder import written_whole
 from foldwise.text import some
@@ -170,7 +170,7 @@ def _classified(outputs: Outputs) -> list[str]:
 
 
 def _segmented(outputs: Outputs) -> list[str]:
-    cells = counts(outputs)
+    cells = outputs.counts
     pixels = np.stack([cells.tp, cells.fp, cells.fn], axis=2).astype(np.int64).reshape(-1, 3)
     scored = [image_dice(outputs), image_iou(outputs)]
     if outputs.nsd is not None and outputs.hd95 is not None:

@@ -86,9 +86,8 @@ def _others(verdict: Verdict, others: Sequence[ConfigurationResult]) -> Iterator
 
 def _listed(configurations: Sequence[ConfigurationResult]) -> str:
     """``: a, b and c``; nothing where they are too many to name."""
-    *names, last = (result.name for result in configurations)
-    listed = f"{', '.join(names)} and {last}" if names else last
-    return f": {listed}" if len(configurations) <= MAX_NAMED else ""
+    named = [result.name for result in configurations]
+    return f": {series(named)}" if len(named) <= MAX_NAMED else ""
 
 
 def _corrected(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[str]:
@@ -173,6 +172,12 @@ def _calibration(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]
 def capital(words: str) -> str:
     """As a sentence begins."""
     return f"{words[:1].upper()}{words[1:]}"
+
+
+def series(words: Sequence[str], last: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
 
 
 def all_others(number: int) -> str:

@@ -15,8 +15,6 @@ from foldwise.metrics.outputs import Bools, Floats
 
 VERSION = 1  # of the conventions; saved scores of another one are computed anew
 PERCENTILE = 95.0
-Spacing = tuple[float, float]
-PIXELS: Spacing = (1.0, 1.0)
 
 
 def boundary(mask_HW: Bools) -> Bools:
@@ -24,24 +22,16 @@ def boundary(mask_HW: Bools) -> Bools:
     return np.asarray(mask_HW & ~binary_erosion(mask_HW))
 
 
-def distances(true_HW: Bools, predicted_HW: Bools, *, spacing: Spacing = PIXELS) -> tuple[Floats, Floats]:
-    """From every pixel of the true boundary to the nearest of the predicted one, and the other way round.
-
-    Args:
-        true_HW, predicted_HW: masks, neither of them empty.
-        spacing: size of a pixel, down and across.
-    """
+def distances(true_HW: Bools, predicted_HW: Bools) -> tuple[Floats, Floats]:
+    """From every pixel of the true boundary to the nearest of the predicted one, and the other way round; no mask is empty."""
     # Neither mask goes beyond the box of both, so that its edge is no other boundary than the image's.
     both = find_objects((true_HW | predicted_HW).astype(np.uint8))[0]
     true, predicted = boundary(true_HW[both]), boundary(predicted_HW[both])
-    to_predicted = distance_transform_edt(~predicted, sampling=spacing)
-    to_true = distance_transform_edt(~true, sampling=spacing)
+    to_predicted, to_true = distance_transform_edt(~predicted), distance_transform_edt(~true)
     return np.asarray(to_predicted[true]), np.asarray(to_true[predicted])
 
 
-def nearness(
-    true_HW: Bools, predicted_HW: Bools, *, tolerance: float, spacing: Spacing = PIXELS
-) -> tuple[float, float]:
+def nearness(true_HW: Bools, predicted_HW: Bools, *, tolerance: float) -> tuple[float, float]:
     """NSD and HD95 of one mask.
 
     The NSD is the share of both boundaries within `tolerance` of the other one, the HD95 the larger of the 95th
@@ -54,16 +44,16 @@ def nearness(
     """
     if not (true_HW.any() and predicted_HW.any()):
         both_empty = true_HW.any() == predicted_HW.any()
-        return (np.nan, np.nan) if both_empty else (0.0, cap(true_HW.shape, spacing=spacing))
-    apart = distances(true_HW, predicted_HW, spacing=spacing)
+        return (np.nan, np.nan) if both_empty else (0.0, cap(true_HW.shape))
+    apart = distances(true_HW, predicted_HW)
     # A distance is a root, and must not miss its own value by a rounding.
     near = sum((side <= tolerance + 1e-9).sum() for side in apart) / sum(map(len, apart))
     return float(near), float(max(np.percentile(side, PERCENTILE) for side in apart))
 
 
-def cap(shape: tuple[int, ...], *, spacing: Spacing = PIXELS) -> float:
+def cap(shape: tuple[int, ...]) -> float:
     """The diagonal of an image: no two of its pixels are farther apart."""
-    return float(np.hypot(shape[0] * spacing[0], shape[1] * spacing[1]))
+    return float(np.hypot(shape[0], shape[1]))
 
 
 def of_image(

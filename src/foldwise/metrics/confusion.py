@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldwise.metrics.outputs import Floats, Ints, Outputs, counts, predicted, totals
+from foldwise.metrics.outputs import Floats, Ints, Outputs, predicted, totals
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,6 @@ def pooled_confusion(outputs: Outputs) -> Ints:
     """(K, K) counts by [true, predicted], images or pixels; several labels: (K, 2, 2), each label by itself."""
     if outputs.family != "multilabel":
         return cells(outputs)[0].astype(np.int64)
-    outcomes = counts(outputs)
+    outcomes = outputs.counts
     tn, fp, fn, tp = (part.sum(axis=0) for part in (outcomes.tn, outcomes.fp, outcomes.fn, outcomes.tp))
     return np.stack([tn, fp, fn, tp], axis=-1).reshape(-1, 2, 2).astype(np.int64)

@@ -76,8 +76,17 @@ class Outputs:
 
     @cached_property
     def counts(self) -> Counts:
-        """As `counts` gives them."""
-        return _counted(self)
+        """True and false positives and negatives of every case and class; counted once, as most metrics are made of them."""
+        if self.confusion is not None:
+            confusion = self.confusion.astype(np.float64)
+            tp = np.einsum("...kk->...k", confusion)
+            fp, fn = confusion.sum(axis=-2) - tp, confusion.sum(axis=-1) - tp
+            return Counts(tp, fp, fn, confusion.sum(axis=(-2, -1))[..., None] - tp - fp - fn)
+        # One image, one count: for masks the same cells hold pixels.
+        decided, true = predicted(self), self.truth
+        assert true is not None
+        outcomes = (true & decided, ~true & decided, true & ~decided, ~true & ~decided)
+        return Counts(*(outcome.astype(np.float64) for outcome in outcomes))
 
     @property
     def num_classes(self) -> int:
@@ -153,21 +162,3 @@ def predicted(outputs: Outputs) -> Bools:
         return np.asarray(outputs.probabilities >= limits)
     chosen = outputs.probabilities.argmax(axis=-1)
     return np.asarray(np.arange(outputs.num_classes) == chosen[..., None])
-
-
-def counts(outputs: Outputs) -> Counts:
-    """True and false positives and negatives of every case and class; counted once, as most metrics are made of them."""
-    return outputs.counts
-
-
-def _counted(outputs: Outputs) -> Counts:
-    if outputs.confusion is not None:
-        confusion = outputs.confusion.astype(np.float64)
-        tp = np.einsum("...kk->...k", confusion)
-        fp, fn = confusion.sum(axis=-2) - tp, confusion.sum(axis=-1) - tp
-        return Counts(tp, fp, fn, confusion.sum(axis=(-2, -1))[..., None] - tp - fp - fn)
-    # One image, one count: for masks the same cells hold pixels.
-    decided, true = predicted(outputs), outputs.truth
-    assert true is not None
-    outcomes = (true & decided, ~true & decided, true & ~decided, ~true & ~decided)
-    return Counts(*(outcome.astype(np.float64) for outcome in outcomes))

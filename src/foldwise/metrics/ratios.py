@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from foldwise.metrics.outputs import CLIP, Bools, Counts, Floats, Ints, Outputs, counts
+from foldwise.metrics.outputs import CLIP, Bools, Counts, Floats, Ints, Outputs
 from foldwise.metrics.ranking import histogram_ap, histogram_auroc
 
 
@@ -54,7 +54,7 @@ def divided(top: Floats, bottom: Floats) -> Floats:
 
 def pooled_by_class(outputs: Outputs) -> dict[str, Floats]:
     """(..., K) every share of `SHARES` of each class against the rest, images or pixels pooled; nan for 0 / 0."""
-    outcomes = counts(outputs)
+    outcomes = outputs.counts
     totals = Counts(*(part.sum(axis=-2) for part in (outcomes.tp, outcomes.fp, outcomes.fn, outcomes.tn)))
     return {name: divided(*share(totals)) for name, share in SHARES.items()}
 
@@ -67,7 +67,7 @@ def of_classes(name: str, which: str, averaging: Literal["macro", "micro", "weig
     """
 
     def ratio(outputs: Outputs) -> Ratio:
-        outcomes, chosen = counts(outputs), outputs.averaged(which)
+        outcomes, chosen = outputs.counts, outputs.averaged(which)
         top, bottom = (np.take(part, chosen, axis=-1) for part in SHARES[name](outcomes))
         if averaging == "micro":
             return _column(top.sum(axis=-1), bottom.sum(axis=-1))
@@ -86,7 +86,7 @@ def _column(numerator: Floats, denominator: Floats | None = None) -> Ratio:
 
 def accuracy(outputs: Outputs) -> Ratio:
     """Images with the right class; of a multilabel task, with every label right."""
-    outcomes = counts(outputs)
+    outcomes = outputs.counts
     if outputs.family == "multilabel":
         return _column((outcomes.fp + outcomes.fn == 0).all(axis=-1).astype(float))
     return _column(outcomes.tp.sum(axis=-1))
@@ -94,7 +94,7 @@ def accuracy(outputs: Outputs) -> Ratio:
 
 def label_accuracy(outputs: Outputs) -> Ratio:
     """The share of labels that are right in an image."""
-    outcomes = counts(outputs)
+    outcomes = outputs.counts
     return _column((outcomes.tp + outcomes.tn).mean(axis=-1))
 
 
@@ -115,7 +115,7 @@ def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] =
         empty: truth and prediction both empty: ``excluded`` (nan), or ``one``; ``truth``: every image without the
             class in its truth is nan, whatever was predicted.
     """
-    outcomes = counts(outputs)
+    outcomes = outputs.counts
     dice = divided(*SHARES["f1"](outcomes))
     if empty == "one":
         return np.where(np.isnan(dice), 1.0, dice)
@@ -126,7 +126,7 @@ def image_dice(outputs: Outputs, *, empty: Literal["excluded", "one", "truth"] =
 
 def image_iou(outputs: Outputs) -> Floats:
     """(..., n, K) intersection over union per image and class; nan where truth and prediction are both empty."""
-    return divided(*SHARES["iou"](counts(outputs)))
+    return divided(*SHARES["iou"](outputs.counts))
 
 
 def foreground_mean(outputs: Outputs, scores: Floats) -> Floats:
@@ -186,7 +186,7 @@ def pixel_accuracy_img(outputs: Outputs) -> Ratio:
 
 def false_positive_images(outputs: Outputs) -> Ratio:
     """Images without a class in which it is predicted, of all images without it."""
-    outcomes, chosen = counts(outputs), outputs.averaged("foreground")
+    outcomes, chosen = outputs.counts, outputs.averaged("foreground")
     empty, wrong = (
         np.take(part, chosen, axis=-1) for part in (outcomes.tp + outcomes.fn == 0, outcomes.fp > 0)
     )

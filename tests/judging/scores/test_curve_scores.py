@@ -11,8 +11,8 @@ from foldwise.judging import judge as runs
 from foldwise.judging.curves import Line, read_curves
 from foldwise.judging.scores.curve_scores import (
     MAX_POINTS,
-    _level,
-    _thin,
+    _from_recall_zero,
+    _thinned,
     confusion_matrix,
     curves_of,
     image_scores,
@@ -120,13 +120,16 @@ def test_image_scores_lie_between_0_and_1(tmp_path, task):
 
 
 def test_a_precision_recall_line_is_level_up_to_its_first_recall():
-    assert _level(Line([0, 0, 0, 0.1, 1.0], [0, 0, 0, 0.67, 0.2])) == ([0, 0.1, 1.0], [0.67, 0.67, 0.2])
-    assert _level(Line([0.0, 0.0], [0.0, 0.0])) == ([0.0, 0.0], [0.0, 0.0])
+    assert _from_recall_zero(Line([0, 0, 0, 0.1, 1.0], [0, 0, 0, 0.67, 0.2])) == (
+        [0, 0.1, 1.0],
+        [0.67, 0.67, 0.2],
+    )
+    assert _from_recall_zero(Line([0.0, 0.0], [0.0, 0.0])) == ([0.0, 0.0], [0.0, 0.0])
 
 
 def test_a_line_keeps_its_ends_and_as_many_points_as_a_drawing_shows():
     x = np.linspace(0, 1, 5000)
-    thin = _thin(Line(x.tolist(), (x**2).tolist()))
+    thin = _thinned(Line(x.tolist(), (x**2).tolist()))
     assert (thin.x[0], thin.y[0], thin.x[-1], thin.y[-1]) == (0, 0, 1, 1)
     assert len(thin.x) == len(thin.y) <= MAX_POINTS
 

@@ -62,10 +62,6 @@ def commonest(share: Floats) -> Floats:
     return np.isin(np.arange(len(share)), chosen).astype(float)
 
 
-def _all_background(rows: Rows, like: Outputs) -> Outputs:
-    return _one_class(like, 0)
-
-
 def _all_foreground(rows: Rows, like: Outputs) -> Outputs:
     assert like.confusion is not None
     pixels = like.confusion.sum(axis=(0, 2))
@@ -101,7 +97,7 @@ BASELINES = (
     Baseline("prior", "class frequencies", "gives every image the class frequencies of the training images", _LABELLED, _by_fold(lambda share: share)),
     Baseline("all_ones", "every label", "says every label of every image", ("multilabel",), _by_fold(np.ones_like)),
     Baseline("commonest", "the commonest labels", "says the most frequent labels of the training images, as many as an image has on average", ("multilabel",), _by_fold(commonest)),
-    Baseline("all_background", "all background", "calls every pixel background", ("segmentation",), _all_background),
+    Baseline("all_background", "all background", "calls every pixel background", ("segmentation",), lambda rows, like: _one_class(like, 0)),
     Baseline("all_foreground", "all foreground", "calls every pixel the most frequent foreground class", ("segmentation",), _all_foreground),
 )  # fmt: skip
 

@@ -44,8 +44,8 @@ def curves_of(rows: Rows, verdict: Verdict) -> Curves:
     decided = {id: decisions(rows, id) for id in deciding}
     return Curves(
         classes=classes,
-        roc={id: {k: _thinned(roc(rows, id, k)) for k in classes} for id in few},
-        pr={id: {k: _thinned(_from_recall_zero(pr(rows, id, k))) for k in classes} for id in few},
+        roc={id: {k: _each_line(roc(rows, id, k), _thinned) for k in classes} for id in few},
+        pr={id: {k: _each_line(pr(rows, id, k), _from_recall_zero) for k in classes} for id in few},
         f1={id: f1_curves(rows, id) for id in few[:1] if rows.thresholds is not None},
         confusion={id: confusion_matrix(rows, id) for id in few},
         image_scores=scores,
@@ -118,12 +118,8 @@ def _line(x: Floats, y: Floats) -> Line:
     return Line(x.tolist(), y.tolist())
 
 
-def _thinned(curve: RankingCurve) -> RankingCurve:
-    """The curve with at most `MAX_POINTS` points a line, evenly along its length, and four digits."""
-    return _each_line(curve, _thin)
-
-
-def _thin(line: Line) -> Line:
+def _thinned(line: Line) -> Line:
+    """At most `MAX_POINTS` of its points, evenly along its length, with four digits."""
     x, y = np.asarray(line.x), np.asarray(line.y)
     if len(x) > MAX_POINTS:
         travelled = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
@@ -133,19 +129,15 @@ def _thin(line: Line) -> Line:
     return Line(*([round(float(value), 4) for value in values] for values in (x, y)))
 
 
-def _from_recall_zero(curve: RankingCurve) -> RankingCurve:
-    """Precision-recall lines from their first point with a recall above 0, and level from there to recall 0.
+def _from_recall_zero(line: Line) -> Line:
+    """A precision-recall line, thinned, from its first point with a recall above 0, and level from there to recall 0.
 
     Thresholds so high that nothing true is found have a precision of 0, which would draw a stroke along the axis.
     """
-    return _each_line(curve, _level)
-
-
-def _level(line: Line) -> Line:
     first = next((position for position, recall in enumerate(line.x) if recall > 0), None)
-    if first is None:
-        return line
-    return Line([0.0, *line.x[first:]], [line.y[first], *line.y[first:]])
+    if first is not None:
+        line = Line([0.0, *line.x[first:]], [line.y[first], *line.y[first:]])
+    return _thinned(line)
 
 
 def _each_line(curve: RankingCurve, change: Callable[[Line], Line]) -> RankingCurve:

@@ -18,7 +18,7 @@ from foldwise.judging.scores.rows import BoundaryScores, Rows
 from foldwise.judging.statistics.intervals import NO_INTERVAL, Interval
 from foldwise.judging.verdict_sections import BoundaryDistances, BoundarySection, ClassDistance
 from foldwise.metrics.boundary import VERSION, of_image
-from foldwise.metrics.outputs import Floats, Outputs, counts
+from foldwise.metrics.outputs import Floats, Outputs
 from foldwise.metrics.table import choose_metric
 from foldwise.runs.folder import RunFolder, written_whole
 from foldwise.sealed_arrays import read_arrays
@@ -122,7 +122,7 @@ def _distance(rows: Rows, repeats: Sequence[Outputs], k: int, alpha: float) -> C
     total, number, capped = np.zeros(n), np.zeros(n), np.zeros(n, dtype=bool)
     for outputs in repeats:
         assert outputs.hd95 is not None
-        distance, cells = outputs.hd95[:, k], counts(outputs)
+        distance, cells = outputs.hd95[:, k], outputs.counts
         defined = ~np.isnan(distance)
         total[outputs.case[defined]] += distance[defined]
         number[outputs.case[defined]] += 1

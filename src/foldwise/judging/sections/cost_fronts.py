@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from foldwise.judging.verdict import CostFront, CostName, FrontMember, MetricFacts, Pair, State
 from foldwise.judging.verdict_configurations import TIMED, ConfigurationResult, Cost, ModelThroughput
-from foldwise.judging.wording import show, written
+from foldwise.judging.wording import series, show, written
 from foldwise.study.configurations import Configuration
 from foldwise.text import in_text
 
@@ -150,18 +150,11 @@ def cost_sentences(
             cheaper.setdefault(front.cheapest_rival, []).append(by)
         elif SPREAD * min(values.values()) <= values[winner.id]:
             nothing.append(price.less)
-    sentences = [
-        _may_be_as_good(of[id], winner, _joined(words, "and"), metric) for id, words in cheaper.items()
-    ]
+    sentences = [_may_be_as_good(of[id], winner, series(words), metric) for id, words in cheaper.items()]
     if nothing:
-        what = f"Nothing that {_joined(nothing, 'or')} than {winner.name}"
+        what = f"Nothing that {series(nothing, 'or')} than {winner.name}"
         sentences.append(f"{what} could be the best as well.")
     return tuple(sentences)
-
-
-def _joined(words: Sequence[str], last: str) -> str:
-    """``a, b and c``."""
-    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _may_be_as_good(

@@ -19,7 +19,7 @@ from foldwise.judging.verdict_sections import (
     MatchedSet,
     VarianceShare,
 )
-from foldwise.judging.wording import show
+from foldwise.judging.wording import series, show
 from foldwise.metrics.outputs import Floats
 from foldwise.text import count
 
@@ -230,18 +230,14 @@ def _many(pairs: Sequence[LevelContrast], labels: Sequence[str], confidence: str
 
 def _and(names: Sequence[str]) -> str:
     shown = [*names[:3], f"{len(names) - 3} more"] if names[4:] else list(names)
-    return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]
+    return series(shown)
 
 
 def _interval(pair: LevelContrast, confidence: str) -> str:
     """`` (95 % interval 0.01 to 0.06)``, in the direction of better."""
     if pair.low is None or pair.high is None or max(abs(pair.low), abs(pair.high)) < INVISIBLE:
         return ""
-    return f" ({confidence} interval {_signed(pair.low)} to {_signed(pair.high)})"
-
-
-def _signed(value: float) -> str:
-    return show(value)
+    return f" ({confidence} interval {show(pair.low)} to {show(pair.high)})"
 
 
 def _ratios(levels: Sequence[LevelMean]) -> Iterator[str]:

@@ -141,9 +141,7 @@ def one_class(
 
 def brief_training(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     """Where a fit has too few epochs to choose one, or too few steps to learn anything."""
-    compared = [
-        configuration for configuration in rows.configurations if configuration.id in judgement.comparable
-    ]
+    compared = _compared(rows, judgement)
     num_train = len(rows.splits[0].train)
     epochs = [each.name for each in compared if each.training.epochs < MIN_EPOCHS]
     steps = [each.name for each in compared if num_steps(each.training, num_train) < MIN_STEPS]
@@ -166,6 +164,13 @@ def brief_training(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     )
 
 
+def _compared(rows: Rows, judgement: Judgement) -> list[Configuration]:
+    """The configurations that are compared, in the order of the study."""
+    return [
+        configuration for configuration in rows.configurations if configuration.id in judgement.comparable
+    ]
+
+
 def _all_or(names: Sequence[str], compared: Sequence[Configuration]) -> str:
     """``All configurations``, or some of the names."""
     return "All configurations" if len(names) == len(compared) > 1 else some(names, 3)
@@ -173,9 +178,7 @@ def _all_or(names: Sequence[str], compared: Sequence[Configuration]) -> str:
 
 def unequal_budget(rows: Rows, judgement: Judgement) -> VerdictWarning | None:
     """Where some configurations were allowed more steps than others, and the study does not compare that."""
-    compared = [
-        configuration for configuration in rows.configurations if configuration.id in judgement.comparable
-    ]
+    compared = _compared(rows, judgement)
     # A search chooses steps by what they are worth, fold by fold.
     if (
         not compared

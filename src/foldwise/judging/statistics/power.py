@@ -129,7 +129,7 @@ def detectable_pair(scatter: Scatter, design: Design) -> float:
 class Data:
     """Of the images that a study tests, what decides what it can see.
 
-    Args:
+    Attributes:
         task: as recognised in the data.
         labels: of every image; empty ones for a segmentation.
         groups: the final group of every image.

@@ -61,7 +61,7 @@ def selected_score(
     rng = np.random.default_rng(seed)
     total = FEWER if n > MANY_UNITS else BOOTSTRAPS
     # The chance that a bootstrap leaves nothing out only matters below ten units.
-    scores = np.concatenate([_out_of_bag(scores_Cn, rng, size) for size in _chunks(total)])
+    scores = np.concatenate([_out_of_bag(scores_Cn, rng, size) for size in [CHUNK] * (total // CHUNK)])
     naive = float(scores_Cn.mean(axis=1).max())
     mean = float(scores.mean())
     corrected = mean - run_luck(variance, rng, share=variance.independent)
@@ -88,10 +88,6 @@ def run_luck(variance: Variance, rng: np.random.Generator, *, share: float = 1.0
     runs = runs * np.sqrt(share * variance.run_of_mean.min())
     first = (variance.estimate + runs + images @ variance.image_factor.T).argmax(axis=1)
     return float(np.take_along_axis(runs, first[:, None], axis=1).mean())
-
-
-def _chunks(total: int) -> list[int]:
-    return [CHUNK] * (total // CHUNK)
 
 
 def _out_of_bag(scores_Cn: Floats, rng: np.random.Generator, size: int) -> Floats:

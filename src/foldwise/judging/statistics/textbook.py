@@ -23,6 +23,11 @@ def _t(differences: Floats, share: float) -> tuple[float, float, float]:
     return mean, error, 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
 
 
+def _two_sided(differences: Floats, share: float) -> Numbers:
+    statistic = _t(differences, share)[2]
+    return {"statistic": statistic, "p": float(2 * t.sf(abs(statistic), len(differences) - 1))}
+
+
 def corrected_t(differences: Floats, *, num_folds: int) -> Numbers:
     """``statistic`` and two-sided ``p`` of the t test corrected for training sets that overlap.
 
@@ -34,9 +39,7 @@ def corrected_t(differences: Floats, *, num_folds: int) -> Numbers:
 
     Source: Nadeau & Bengio 2003, Machine Learning 52:239.
     """
-    J = len(differences)
-    statistic = _t(differences, 1 / J + 1 / (num_folds - 1))[2]
-    return {"statistic": statistic, "p": float(2 * t.sf(abs(statistic), J - 1))}
+    return _two_sided(differences, 1 / len(differences) + 1 / (num_folds - 1))
 
 
 def correlated_t(differences: Floats, *, num_folds: int, margin: float) -> Numbers:
@@ -62,9 +65,7 @@ def correlated_t(differences: Floats, *, num_folds: int, margin: float) -> Numbe
 
 def paired_t(differences: Floats) -> Numbers:
     """``statistic`` and two-sided ``p`` of Student's t test; without scatter as `corrected_t`."""
-    n = len(differences)
-    statistic = _t(differences, 1 / n)[2]
-    return {"statistic": statistic, "p": float(2 * t.sf(abs(statistic), n - 1))}
+    return _two_sided(differences, 1 / len(differences))
 
 
 def signed_rank(differences: Floats) -> Numbers:
