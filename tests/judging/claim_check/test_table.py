@@ -196,6 +196,7 @@ def test_of_several_claims_the_worst_decides(seed):
     [
         ("model,image,dice\na,1,0.5\na,2,0.6\n", DataError, "2 rows of 1 configuration;"),
         ("model,size\na,1\nb,2\n", DataError, "no column is a score"),
+        ('model,dice\na,0.5\nb,"0.6\n', DataError, "the table cannot be read"),
         (
             "configuration,name,verdict,metric,estimate\na,a,winner,dice,0.5\n",
             DataError,
@@ -228,3 +229,12 @@ def test_numbers_of_other_countries_and_without_factors(tmp_path):
     assert verdicts(table, "The U-Net reached a Dice of 0.91, and the ViT reached a Dice of 0.85.") == [TRUE]
     assert verdicts(table, "The U-Net had a lower HD95 than the ViT.") == [TRUE]
     assert verdicts(table, "The ViT has a better HD95 than the U-Net.") == [FALSE]
+
+
+def test_blank_lines_are_no_configurations(tmp_path):
+    (tmp_path / "t.csv").write_text("model,dice\n\nunet,0.91\n,\nvit,0.85\n\n", encoding="utf-8")
+    table = open_report(tmp_path / "t.csv")
+    assert [(row.name, dict(row.values)) for row in table.rows] == [
+        ("unet", {"dice": 0.91}),
+        ("vit", {"dice": 0.85}),
+    ]

@@ -171,3 +171,11 @@ def test_a_summary_of_labels_without_metrics(tmp_path):
     case = {"metrics": {"1": 0.9}, "reference_file": "a.png"}
     path.write_text(json.dumps({"metric_per_case": [case]}), encoding="utf-8")
     assert "it has no metrics of single cases" in refused(DataError, [path])
+
+
+def test_a_column_that_is_stated_for_scores_and_for_something_else(tmp_path):
+    path = write(tmp_path / "a.csv", wide())
+    assert refused(SpecError, [path], ScoreOptions(score=("net 0", "net 1"), fold="net 1")) == (
+        "the column 'net 1' is stated for the scores and for the fold\n"
+        "  → State another column for one of them, or leave it out."
+    )

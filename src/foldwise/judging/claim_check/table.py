@@ -13,7 +13,7 @@ import pandas as pd
 from foldwise.csv_cells import as_text
 from foldwise.errors import DataError, RunError, SpecError, unknown
 from foldwise.foreign import refuse_strange
-from foldwise.judging.external.text import EMPTY, UNNAMED, open_text
+from foldwise.judging.external.text import EMPTY, UNNAMED, cells_of, open_text
 from foldwise.judging.verdict import Pair, Verdict, read_verdict
 from foldwise.judging.verdict_configurations import ConfigurationResult
 from foldwise.judging.verdict_sections import LevelPair
@@ -211,10 +211,8 @@ def of_csv(path: Path) -> ScoreTable:
     if any(own <= set(text.columns) for own in OWN):
         cure = "Name the run folder, or the verdict.json beside it."
         raise DataError("this table is a copy of a verdict, without what was tested", where=where, cure=cure)
-    frame = pd.read_csv(
-        path, sep=text.separator, dtype=str, index_col=False, header=text.first - 1, encoding="utf-8-sig"
-    ).fillna("")
-    frame = frame.apply(lambda cells: cells.str.strip()).map(as_text).set_axis(list(text.columns), axis=1)
+    cells = cells_of(text, text.columns).fillna("").apply(lambda column: column.str.strip()).map(as_text)
+    frame = cells[(cells != "").any(axis=1)].reset_index(drop=True)
     numbers = {name: _numbers(frame[name], text.separator) for name in frame if not UNNAMED.fullmatch(name)}
     # Numbers that are neither, such as a rate or a depth, are settings.
     scored = (name for name in numbers if kind_of(name) or TIME.search(name) or "%" in "".join(frame[name]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from foldwise.errors import unknown
+from foldwise.errors import SpecError, unknown
 from foldwise.metrics.names import plain
 
 NONE = "none"  # an option with this value: no such column is to be used
@@ -95,13 +95,18 @@ def roles_of(columns: Sequence[str], options: ScoreOptions, *, where: str) -> Ro
     """The role of every column that is stated, or has a usual name and is not stated for something else.
 
     Raises:
-        SpecError: a column that is stated is not there.
+        SpecError: a column that is stated is not there, or is stated for the scores and for something else.
     """
     roles: dict[str, tuple[str, ...]] = {role: _stated(options, role) for role in USUAL}
     stated = [name for names in roles.values() for name in names]
     for name in stated:
         if name not in columns and name != NONE:
             raise unknown(name, columns, f"column of {where}")
+    for role in roles.keys() - {"score"}:
+        both = set(roles[role]) & set(roles["score"]) - {NONE}
+        if both:
+            what = f"the column {min(both)!r} is stated for the scores and for the {role}"
+            raise SpecError(what, cure="State another column for one of them, or leave it out.")
     free = [name for name in columns if name not in stated]
     idle: list[str] = []
     for role, names in roles.items():

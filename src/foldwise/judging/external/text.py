@@ -186,14 +186,9 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
     kinds: dict[str, Any] = dict.fromkeys(names, str) | dict.fromkeys(scores, np.float64)
     try:
         frame = _read(text, kinds)
-    except pd.errors.ParserError as error:
-        cure = "Put cells that contain the separator in double quotes."
-        raise DataError(f"the table cannot be read ({error})", where=text.name, cure=cure) from None
-    except UnicodeDecodeError:
-        raise DataError("the file is not UTF-8 text", where=text.name, cure="Save it as CSV UTF-8.") from None
     except ValueError:
         # pandas does not say which cell was no number: the columns are read once more, as names.
-        frame = _without_signs(text, _read(text, dict.fromkeys(kinds, str)), scores)
+        frame = _without_signs(text, cells_of(text, list(kinds)), scores)
     for name in names:
         if frame[name].str.startswith("'").any():
             frame[name] = frame[name].map(as_text)
@@ -205,7 +200,26 @@ def load(text: Text, names: Sequence[str], scores: Sequence[str]) -> tuple[pd.Da
     return (frame[~blank], lines[~blank]) if blank.any() else (frame, lines)
 
 
+def cells_of(text: Text, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns as text, with the blank lines.
+
+    Raises:
+        DataError: a row has too many cells, or quotes that do not end.
+    """
+    return _read(text, dict.fromkeys(columns, str))
+
+
 def _read(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
+    try:
+        return _read_csv(text, kinds)
+    except pd.errors.ParserError as error:
+        cure = "Put cells that contain the separator in double quotes."
+        raise DataError(f"the table cannot be read ({error})", where=text.name, cure=cure) from None
+    except UnicodeDecodeError:
+        raise DataError("the file is not UTF-8 text", where=text.name, cure="Save it as CSV UTF-8.") from None
+
+
+def _read_csv(text: Text, kinds: dict[str, Any]) -> pd.DataFrame:
     return pd.read_csv(
         text.path,
         sep=text.separator,
