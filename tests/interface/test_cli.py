@@ -65,10 +65,10 @@ def test_what_cannot_be_is_refused_with_a_cure(said, command, code, words):
     assert "Traceback" not in error
 
 
-def test_words_of_others_are_for_commands_that_there_are_and_are_none_themselves():
+def test_synonyms_are_of_commands_that_there_are_and_are_no_commands():
     names = {command.__name__ for command in cli.COMMANDS} | {"data"}
-    words = [word for of in cli.OTHER_WORDS.values() for word in of.split()]
-    assert cli.OTHER_WORDS.keys() <= names
+    words = [word for of in cli.SYNONYMS.values() for word in of.split()]
+    assert cli.SYNONYMS.keys() <= names
     assert not names & set(words)
     assert len(set(words)) == len(words)
 

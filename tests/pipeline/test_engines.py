@@ -34,9 +34,7 @@ def run_on(engine, root, forked):
     running, addresses = psutil.Process(pid), set()
     while running.status() != psutil.STATUS_ZOMBIE:  # it has ended, and is waited for below
         addresses |= listening(running)
-        time.sleep(
-            1.0
-        )  # looking through the files of a Ray's twenty processes takes as long as much of its work
+        time.sleep(0.2)
     assert forked.wait(pid) == 0, (root / "output.txt").read_text()
     return root / "run", addresses
 

@@ -1,5 +1,6 @@
 """Reading: a study is read whole, or every error in it is said at once and to the letter."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ from repository import ROOT
 
 from foldwise.errors import SpecError
 from foldwise.study.configurations import configurations
-from foldwise.study.reading import PARTS, WHOLE_KEYS, open_study, study_from_dict
-from foldwise.study.training import Augment, Choice
-from foldwise.study.validation_errors import OTHER_WORDS, STATED_ONCE, known_keys
+from foldwise.study.reading import CURES, PARTS, open_study, study_from_dict
+from foldwise.study.training import SYNONYM_CURES, Augment, Choice
+from foldwise.study.validation_errors import known_keys
 from foldwise.study.yaml_places import parse, plain_value
 
 STUDY = """\
@@ -218,38 +219,28 @@ def refused_key(part, word, study_file):
     return str(refused.value)
 
 
-@pytest.mark.parametrize("words", OTHER_WORDS)
-def test_a_setting_that_others_call_otherwise_is_stated_as_the_cure_says(words, study_file):
-    setting, value, several = OTHER_WORDS[words]
-    for word in words.split():
-        for part in ("train", "compare"):
-            cure = f"State it as {setting}: {value} in train, or several as compare.{setting}: {several}."
-            assert cure in refused_key(part, word, study_file)
-    base = {"study": "s", "data": {"phantom": {"kind": "gels"}}}
-    model = {} if setting == "model" else {"model": "conv"}
-    single = study_from_dict(base | {"train": model | parse(f"{{{setting}: {value}}}", name="cure").value})
-    assert len(configurations(single)) == 1
-    compared = study_from_dict(
-        base | {"train": model, "compare": parse(f"{{{setting}: {several}}}", name="cure").value}
-    )
-    assert len(configurations(compared)) == 2
-
-
-@pytest.mark.parametrize("words", STATED_ONCE)
-def test_what_is_the_same_for_all_configurations_is_stated_where_the_cure_says(words, study_file):
-    stated = STATED_ONCE[words]
-    for word in words.split():
-        assert f"It is the same for all configurations: state {stated}." in refused_key(
-            "compare", word, study_file
-        )
+@pytest.mark.parametrize("word", [word for word, cure in SYNONYM_CURES.items() if " once " in cure])
+def test_a_common_name_of_what_all_share_is_stated_as_the_cure_says(word, study_file):
+    cure = SYNONYM_CURES[word]
+    assert cure in refused_key("compare", word, study_file)
+    part, key, value = re.search(r"as (\w+)\.(\w+): (.*)\.$", cure).groups()
     text = "study: s\ndata: {phantom: {kind: gels}}\ntrain: {model: conv}\n"
-    part, key = stated.partition(": ")[0].split(".")
-    assert (
-        key
-        in vars(open_study(study_file(text), [stated.replace(": ", "=")]).study)[
-            {"validate": "validate_"}.get(part, part)
-        ].model_fields_set
-    )
+    study = open_study(study_file(text), [f"{part}.{key}={value}"]).study
+    assert key in getattr(study, "validate_" if part == "validate" else part).model_fields_set
+
+
+@pytest.mark.parametrize("word", [word for word, cure in SYNONYM_CURES.items() if " once " not in cure])
+def test_a_common_name_of_a_setting_is_stated_as_the_cure_says(word, study_file):
+    cure = SYNONYM_CURES[word]
+    shown = [refused_key(part, word, study_file) for part in ("train", "compare")]
+    assert all(cure in each for each in shown)
+    base = {"study": "s", "data": {"phantom": {"kind": "gels"}}}
+    one, several = re.search(r"State it as (.*) in train, or several as compare\.(.*)\.$", cure).groups()
+    single = parse(f"{{{one}}}", name="cure").value
+    assert len(configurations(study_from_dict(base | {"train": {"model": "conv"} | single}))) == 1
+    compared = parse(f"{{{several}}}", name="cure").value
+    train = {"model": "conv"} if "model" not in compared else {}
+    assert len(configurations(study_from_dict(base | {"train": train, "compare": compared}))) == 2
 
 
 @pytest.mark.parametrize(
@@ -270,8 +261,6 @@ def test_a_key_that_is_nearly_one_of_its_part_is_a_typing_error(study_file):
         open_study(study_file(text))
 
 
-def test_every_place_of_a_key_is_one():
-    for key, place in WHOLE_KEYS.items():
-        part, _, name = place.partition(".")
-        assert name == key
-        assert name in known_keys(PARTS[part])
+@pytest.mark.parametrize("part", PARTS)
+def test_every_key_of_the_largest_parts_is_told_its_part(part):
+    assert all(CURES[key] == f"Write it as {part}.{key}." for key in known_keys(PARTS[part]))

@@ -44,11 +44,11 @@ PLAIN = {
     "→": "->", "–": "-", "−": "-", "×": "x", "·": "-", "●": "*", "✗": "x", "±": "+-", "≤": "<=", "≥": ">=", "…": "...",
 }  # fmt: skip
 
-# What others call a command.
-OTHER_WORDS = {
+# Common names of what a command does, in other programs.
+SYNONYMS = {
     "init": "new create start setup draft",
     "run": "train compare tune sweep",
-    "check": "validate lint verify dry-run",
+    "check": "validate lint verify",
     "predict": "infer inference apply segment classify",
     "evaluate": "eval test score",
     "report": "show results view serve",
@@ -99,18 +99,16 @@ def _code_of_commands() -> int:
 
 
 def _refuse_no_command(first: list[str]) -> None:
-    """Point from a folder, a study or a word of others, where a command is to stand, to the command that is meant."""
+    """Point from a folder, a study or a word of other programs, where a command is to stand, to the command that is meant."""
     names = [*(command.__name__ for command in COMMANDS), "data"]
     if not first or first[0].startswith("-") or first[0] in names:
         return
     if not os.path.exists(first[0]):
-        meant = next(
-            (name for name, words in OTHER_WORDS.items() if first[0].casefold() in words.split()), ""
-        )
+        meant = {word: name for name, words in SYNONYMS.items() for word in words.split()}
         refused = unknown(first[0], names, "command")
-        raise SpecError(
-            refused.what, cure=f"Did you mean {meant!r}? foldwise {meant} -h" if meant else refused.cure
-        )
+        if name := meant.get(first[0].casefold()):
+            refused.cure = f"Did you mean {name!r}? foldwise {name} -h"
+        raise refused
     path = in_shell(first[0])
     if not os.path.isdir(first[0]):
         raise SpecError(f"{first[0]} is a file, and no command", cure=f"foldwise run {path}")

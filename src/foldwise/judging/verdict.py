@@ -60,7 +60,7 @@ Conclusion = Literal["better", "equivalent", "not distinguishable"]
 
 Family = Literal["best", "all pairs"]  # over which an interval holds together with others
 
-Name = TypeVar("Name", int, str)
+Key = TypeVar("Key", int, str)  # of a configuration: its place, or its id
 
 
 class MetricFacts(VerdictPart):
@@ -126,7 +126,7 @@ class VerdictWarning(VerdictPart):
     cure: str
 
 
-class Pair(VerdictPart, Generic[Name]):
+class Pair(VerdictPart, Generic[Key]):
     """The configuration with the better estimate, `a`, against another, `b`: by their places while they are compared.
 
     In a verdict by their ids, and in the sign of the metric; before, higher is better.
@@ -141,8 +141,8 @@ class Pair(VerdictPart, Generic[Name]):
         minimal_detectable_difference: what a test of that family would have seen with 80 % power.
     """
 
-    a: Name
-    b: Name
+    a: Key
+    b: Key
     conclusion: Conclusion
     family: Family
     difference: float

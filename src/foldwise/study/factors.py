@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from foldwise.study import ranges
 from foldwise.study.ranges import shown
-from foldwise.study.training import NO_WEIGHTS_FILE, Choice, Training
+from foldwise.study.training import NO_WEIGHTS_FILE, SYNONYM_CURES, Choice, Training
 from foldwise.study.validation_errors import Invalid, Keys, from_pydantic, suggest
 from foldwise.text import count
 
@@ -58,7 +58,9 @@ def find_errors(
     for key, written in compare.items():
         if key not in Training.model_fields and not is_bundle(key, written):
             what = f"no setting is called {key!r}, so it cannot be compared"
-            errors.append(Invalid(("compare", key), what, suggest(key, Training.model_fields), at="key"))
+            errors.append(
+                Invalid(("compare", key), what, suggest(key, Training.model_fields, SYNONYM_CURES), at="key")
+            )
             continue
         for setting in settings_of(key, written):
             if setting in stated:
@@ -158,7 +160,7 @@ def checked_part(document: Mapping[str, Any], *, under: Keys) -> list[Invalid]:
         # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.
         Training.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        return from_pydantic(error, document, Training, under=under)
+        return from_pydantic(error, document, Training, under=under, cures=SYNONYM_CURES)
     return []
 
 

@@ -21,7 +21,7 @@ from foldwise.study.laid_over import apply_variants, find_variant_errors, lay_pr
 from foldwise.study.ranges import shown
 from foldwise.study.search_space import find_search_errors
 from foldwise.study.spec import DataSpec, Judging, Study, Validation
-from foldwise.study.training import NO_WEIGHTS_FILE, Training
+from foldwise.study.training import NO_WEIGHTS_FILE, SYNONYM_CURES, Training
 from foldwise.study.validation_errors import Invalid, Keys, dotted, from_pydantic, known_keys
 from foldwise.study.yaml_places import MAX_DEPTH, YamlSource, parse, parse_value, read_source
 
@@ -30,14 +30,16 @@ PLACE = re.compile(r"^(\d+\. )([a-z_]+(?:\.[a-z_]+)*)(?=: )", re.M)
 
 STATED = re.compile(r"\b([a-z_]+(?:\.[a-z_]+)+): ")
 
-# Where the keys belong that are most often written elsewhere, such as epochs at the top of the file.
 PARTS: dict[str, type[BaseModel]] = {
     "judge": Judging,
     "validate": Validation,
     "data": DataSpec,
     "train": Training,
 }
-WHOLE_KEYS = {key: f"{part}.{key}" for part, model in PARTS.items() for key in known_keys(model)}
+# Of keys that are in the wrong part, such as epochs at the top of the file, and of common names for a setting.
+CURES = SYNONYM_CURES | {
+    key: f"Write it as {part}.{key}." for part, model in PARTS.items() for key in known_keys(model)
+}
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def _checked(document: Any, *, base: Path | None) -> tuple[Study | None, list[In
         # Through JSON, where strict means what a reader of YAML expects: a list may be a tuple, true is no number.
         study = Study.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        errors += from_pydantic(error, document, Study, whole_keys=WHOLE_KEYS)
+        errors += from_pydantic(error, document, Study, cures=CURES)
     if all(isinstance(document.get(key, {}), dict) for key in ("train", "compare")):
         errors += find_search_errors(document)
     if study is None or errors:

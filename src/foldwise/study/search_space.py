@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from foldwise.study.factors import NAME, checked_part, find_errors, is_bundle, settings_of
 from foldwise.study.own_code import identity
 from foldwise.study.ranges import shown
-from foldwise.study.training import Training
+from foldwise.study.training import SYNONYM_CURES, Training
 from foldwise.study.validation_errors import Invalid, Keys, dotted, suggest
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _key_errors(key: str, written: Any, stated: set[str]) -> list[Invalid]:
     at: Keys = ("search", "space", key)
     if key not in Training.model_fields and (not is_bundle(key, written) or any(map(_is_range, written))):
         what = f"no setting is called {key!r}, so it cannot be searched"
-        return [Invalid(at, what, suggest(key, Training.model_fields), at="key")]
+        return [Invalid(at, what, suggest(key, Training.model_fields, SYNONYM_CURES), at="key")]
     if fixed := [setting for setting in settings_of(key, written) if setting in NOT_SEARCHED]:
         cure = "State it in train, or compare its values."
         return [Invalid(at, f"{fixed[0]} is not searched", cure, at="key")]

@@ -210,3 +210,39 @@ def stated_pretraining(training: Training) -> Choice:
     if choice.name != "auto":
         return choice
     return Choice(name="mask" if training.model.name in PATCH_MODELS else "denoise", options=choice.options)
+
+
+# Common names of what is an option of a setting, or has another name here: the setting, one value of it, several.
+_SYNONYMS = {
+    "lr learning_rate": ("optimizer", "{adam: {lr: 0.001}}", "[{adam: {lr: {each: [0.001, 0.01]}}}]"),
+    "weight_decay": ("optimizer", "{adamw: {weight_decay: 0.01}}", "[{adamw: {weight_decay: {each: [0, 0.01]}}}]"),
+    "momentum": ("optimizer", "{sgd: {momentum: 0.9}}", "[{sgd: {momentum: {each: [0, 0.9]}}}]"),
+    "architecture arch network net": ("model", "smp:unet/resnet18", "[smp:unet/resnet18, smp:linknet/resnet18]"),
+    "encoder backbone decoder": ("model", "smp:unet/resnet18", "[smp:unet/resnet18, smp:unet/resnet34]"),
+    "dropout": ("head", "{mlp: {dropout: 0.25}}", "[{mlp: {dropout: {each: [0, 0.25]}}}]"),
+    "criterion loss_function": ("loss", "cross_entropy", "[cross_entropy, focal]"),
+    "lr_schedule lr_scheduler": ("schedule", "cosine", "[constant, cosine]"),
+    "pretrained pretraining": ("weights", "imagenet", "[none, imagenet]"),
+    "finetune fine_tune fine_tuning": ("freeze", "encoder", "[none, encoder]"),
+    "augmentation augmentations transform transforms": ("augment", "flips", "[none, flips]"),
+    "early_stopping patience": ("patience_epochs", "10", "[5, 10]"),
+    "amp mixed_precision fp16": ("precision", "bf16", "[fp32, bf16]"),
+    "hardware gpu accelerator": ("device", "cuda", "[cpu, cuda]"),
+}  # fmt: skip
+# Common names of what all configurations share.
+_SHARED = {
+    "size image_size input_size img_size resolution": "data.size: 224",
+    "seed seeds runs": "validate.repeats: 3",
+    "folds cv cross_validation": "validate.folds: 5",
+    "metric metrics": "judge.metric: auto",
+}
+# By such a name, what to write instead.
+SYNONYM_CURES = {
+    word: f"State it as {setting}: {value} in train, or several as compare.{setting}: {several}."
+    for words, (setting, value, several) in _SYNONYMS.items()
+    for word in words.split()
+} | {
+    word: f"State it once for all configurations, as {stated}."
+    for words, stated in _SHARED.items()
+    for word in words.split()
+}

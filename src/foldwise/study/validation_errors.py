@@ -19,40 +19,11 @@ from foldwise.text import count
 Keys = tuple[str | int, ...]
 Part = TypeVar("Part", bound=BaseModel)
 ALIKE = 0.7  # of values; less would answer gpu with cpu
+TYPED_WRONG = (
+    0.9  # of names: batch_size and batch_sizes, but not pretrained and pretrain, which mean two things
+)
+NO_CURES: Mapping[str, str] = MappingProxyType({})
 
-
-# What others call a setting, or a part of one: the setting, one value of it, and several to compare.
-OTHER_WORDS = {
-    "lr learning_rate": ("optimizer", "{adam: {lr: 0.001}}", "[{adam: {lr: {each: [0.001, 0.01]}}}]"),
-    "weight_decay": (
-        "optimizer",
-        "{adamw: {weight_decay: 0.01}}",
-        "[{adamw: {weight_decay: {each: [0, 0.01]}}}]",
-    ),
-    "momentum": ("optimizer", "{sgd: {momentum: 0.9}}", "[{sgd: {momentum: {each: [0, 0.9]}}}]"),
-    "architecture arch network net": (
-        "model",
-        "smp:unet/resnet18",
-        "[smp:unet/resnet18, smp:linknet/resnet18]",
-    ),
-    "encoder backbone decoder": ("model", "smp:unet/resnet18", "[smp:unet/resnet18, smp:unet/resnet34]"),
-    "dropout": ("head", "{mlp: {dropout: 0.25}}", "[{mlp: {dropout: {each: [0, 0.25]}}}]"),
-    "criterion loss_function": ("loss", "cross_entropy", "[cross_entropy, focal]"),
-    "scheduler lr_schedule": ("schedule", "cosine", "[constant, cosine]"),
-    "pretrained pretraining": ("weights", "imagenet", "[none, imagenet]"),
-    "finetune fine_tune fine_tuning": ("freeze", "encoder", "[none, encoder]"),
-    "augmentation augmentations transform transforms": ("augment", "flips", "[none, flips]"),
-    "early_stopping patience": ("patience_epochs", "10", "[5, 10]"),
-    "amp mixed_precision fp16": ("precision", "bf16", "[fp32, bf16]"),
-    "hardware gpu accelerator": ("device", "cuda", "[cpu, cuda]"),
-}
-# What others count among the settings, and which is the same for all configurations here.
-STATED_ONCE = {
-    "size image_size input_size img_size resolution": "data.size: 224",
-    "seed seeds runs": "validate.repeats: 3",
-    "folds cv cross_validation": "validate.folds: 5",
-    "metric metrics": "judge.metric: auto",
-}
 
 # What is done to a dict in place of what its cure says of a file.
 IN_A_DICT = {
@@ -94,21 +65,18 @@ def in_a_dict(cure: str | None) -> str | None:
     return cure
 
 
-def suggest(name: str, names: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str], cures: Mapping[str, str] = NO_CURES) -> str:
     """``Did you mean 'loss'? Known: head, loss, model.``, without the first half where nothing is near.
 
-    Of a setting of a training that others call so, where it is stated here.
+    Args:
+        cures: by name, what else it may mean, for example of a key that belongs to another part of the study; a name
+            that is one letter off comes before these.
     """
-    listed = list(names)
-    if "optimizer" in listed:
-        word = name.casefold().replace("-", "_")
-        for words, (setting, value, several) in OTHER_WORDS.items():
-            if word in words.split():
-                return f"State it as {setting}: {value} in train, or several as compare.{setting}: {several}."
-        for words, stated in STATED_ONCE.items():
-            if word in words.split():
-                return f"It is the same for all configurations: state {stated}."
-    near = get_close_matches(name, listed, n=1) or get_close_matches(name.casefold(), listed, n=1)
+    listed, plain = list(names), name.casefold().replace("-", "_")
+    near = get_close_matches(plain, listed, n=1, cutoff=TYPED_WRONG)
+    if not near and plain in cures:
+        return cures[plain]
+    near = near or get_close_matches(name, listed, n=1) or get_close_matches(plain, listed, n=1)
     return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(listed)}."
 
 
@@ -118,14 +86,14 @@ def from_pydantic(
     model: type[BaseModel],
     *,
     under: Keys = (),
-    whole_keys: Mapping[str, str] = MappingProxyType({}),
+    cures: Mapping[str, str] = NO_CURES,
 ) -> list[Invalid]:
     """Every error that pydantic found in `document`, one a place, in plain words.
 
     Args:
         error: what validating `document` as `model` raised.
         under: the keys that lead from the top of the study to `document`.
-        whole_keys: where a key belongs that was written elsewhere: ``epochs`` to ``train.epochs``.
+        cures: of `suggest`, for keys that the study does not have where they stand.
     """
     by_keys: dict[Keys, list[ErrorDetails]] = {}
     for detail in error.errors():
@@ -134,7 +102,7 @@ def from_pydantic(
     is_short = {keys for keys, details in by_keys.items() if details[0]["type"] == "too_short"}
     is_short &= {keys[:-1] for keys in by_keys if keys}
     return [
-        _error(keys, details, document, model, under, whole_keys)
+        _error(keys, details, document, model, under, cures)
         for keys, details in by_keys.items()
         if keys not in is_short
     ]
@@ -174,7 +142,7 @@ def _error(
     document: Any,
     model: type[BaseModel],
     under: Keys,
-    whole_keys: Mapping[str, str],
+    cures: Mapping[str, str],
 ) -> Invalid:
     detail, whole = details[0], (*under, *keys)
     kind, ctx, name = detail["type"], detail.get("ctx", {}), dotted(whole) or "the study"
@@ -182,12 +150,7 @@ def _error(
     if kind == "missing":
         return Invalid(whole[:-1], f"{keys[-1]} is missing{inside}", f"Add the key {keys[-1]}.", at="key")
     if kind == "extra_forbidden":
-        there = known_keys(model_at(keys[:-1], model))
-        whole_key = whole_keys.get(str(keys[-1]))
-        is_typo = bool(
-            get_close_matches(str(keys[-1]), there)
-        )  # batch_size of measure, whose key is batch_sizes
-        near = f"Write it as {whole_key}." if whole_key and not is_typo else suggest(str(keys[-1]), there)
+        near = suggest(str(keys[-1]), known_keys(model_at(keys[:-1], model)), cures)
         return Invalid(whole, f"no key is called {keys[-1]!r}{inside}", near, at="key")
     got = document
     for key in keys:

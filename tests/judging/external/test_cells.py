@@ -172,6 +172,18 @@ def test_scores_that_all_have_a_per_cent_sign_are_read_without_it_and_it_is_said
     assert "80 % is read as 80" not in " ".join(plain["recognised"])
 
 
+def test_marks_of_thousands_are_no_decimals_before_a_per_cent_sign_either(tmp_path):
+    rows = [
+        f"c{row};unet;{'1.201%' if row == 7 else '80,5%'}\nc{row};vit;{70 + row % 7},25%" for row in range(40)
+    ]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["image;model;dice", *rows]), encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"a score is no number: line 16, column dice: '1.201'\n  → .*no mark of thousands"
+    ):
+        judge_files([path])
+
+
 def test_a_per_cent_sign_in_some_cells_only_is_refused(tmp_path):
     rows = [f"c{row};unet;{80 + row % 9}%\nc{row};vit;0,7{row % 7}" for row in range(40)]
     path = tmp_path / "a.csv"

@@ -13,9 +13,7 @@ from foldwise.learning.networks.weights import file_shapes, match, weights_file
 from foldwise.study.named_weights import NAMED_WEIGHTS
 from foldwise.study.training import Training
 
-timm = library(
-    "timm"
-)  # as foldwise itself imports it: the compiler takes seconds in every process that tests
+timm = library("timm")  # without the compiler, which takes seconds in every process of tests
 NAME = "efficientnet-lite0"
 
 

@@ -18,7 +18,7 @@ from foldwise.text import composed, some
 
 PATTERN_S = 20.0  # for a pattern to be looked for in all names; a million of them take one
 
-WITHOUT_COLUMN = {"auto", "none", "near-duplicates"}
+UNGROUPED = {"none", "near-duplicates"}
 Grouped = tuple[tuple[Case, ...], tuple[str, ...]]  # cases with their groups, and what to say about these
 
 
@@ -42,7 +42,7 @@ def with_groups(
         return _by_pattern(cases, group.removeprefix("pattern:"))
     column = composed((data.group_column if group == "auto" else group) or "") or None
     # Near-duplicates are grouped by the audit, from the pixels; here nothing is stated.
-    if group in WITHOUT_COLUMN - {"auto"}:
+    if group in UNGROUPED:
         return tuple(replace(case, group=None) for case in cases), ()
     if column is None:
         return tuple(cases), ()
@@ -55,7 +55,7 @@ def with_groups(
 
 def with_group_column(data: DataSpec, group: str) -> DataSpec:
     """The same with the column that `validate.group` names, if any: one that holds groups holds no labels."""
-    if data.group_column is not None or group in WITHOUT_COLUMN or group.startswith("pattern:"):
+    if data.group_column is not None or group in UNGROUPED | {"auto"} or group.startswith("pattern:"):
         return data
     return data.model_copy(update={"group_column": group})
 

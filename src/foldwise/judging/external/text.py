@@ -54,9 +54,12 @@ class Text:
     sample: tuple[dict[str, str], ...]
     first: int = 1
 
-    def number(self, cell: str) -> float | None:
-        """A cell as a number; None where it is none, or none that every program reads: ``1_000``."""
-        if not cell.isascii() or "_" in cell:
+    def number(self, cell: str, *, decimal: str = ".") -> float | None:
+        """A cell as a number; None where it is none, or none that every program reads: ``1_000``.
+
+        Where the `decimal` mark of the table is a comma, a point marks thousands, as in ``1.201,5``, and None is given.
+        """
+        if not cell.isascii() or "_" in cell or (decimal == "," and "." in cell):
             return None
         if self.separator != "," and COMMA.fullmatch(cell):
             cell = cell.replace(",", ".")
@@ -67,7 +70,7 @@ class Text:
 
     def decimal(self, columns: Sequence[str]) -> str:
         """The mark in the numbers of these columns: a comma where a spreadsheet of such a country wrote one."""
-        commas = any(COMMA.fullmatch(row[name]) for row in self.sample for name in columns)
+        commas = any(COMMA.fullmatch(_unsigned(row[name])) for row in self.sample for name in columns)
         return "," if commas and self.separator != "," else "."
 
     def in_percent(self, column: str) -> bool:
@@ -84,6 +87,11 @@ class Text:
         numbers = sum(self.number(cell) is not None or _meant(cell) for cell in cells)
         most = 2 * numbers >= len(cells)
         return most and bool(cells or not UNNAMED.fullmatch(column))
+
+
+def _unsigned(cell: str) -> str:
+    """A cell without its per cent sign."""
+    return cell.removesuffix("%").rstrip()
 
 
 def _meant(cell: str) -> bool:
@@ -243,30 +251,32 @@ def _without_signs(text: Text, frame: pd.DataFrame, scores: Sequence[str]) -> pd
     """A frame of text with numbers for scores that all have a per cent sign, which is left out: ``80 %`` is 80.
 
     Raises:
-        DataError: some score has no such sign, or is no number with it.
+        DataError: some score has no such sign, or is no number without it.
     """
-    columns: dict[str, pd.Series[float]] = {}
-    for column in scores:
-        cells = frame[column].str.strip()
-        there = cells[~cells.isin(EMPTY)]
-        numbers = [text.number(cell.removesuffix("%").rstrip()) for cell in there]
-        if not there.str.endswith("%").all() or None in numbers:
-            raise _no_numbers(text, frame, scores)
-        columns[column] = pd.Series(numbers, index=there.index, dtype=np.float64).reindex(cells.index)
-    return frame.assign(**columns)
+    cells = {column: frame[column].str.strip() for column in scores}
+    there = {column: own[~own.isin(EMPTY)] for column, own in cells.items()}
+    if not all(own.str.endswith("%").all() for own in there.values()):
+        raise _no_numbers(text, frame, scores)
+    bare = frame.assign(**{column: own.map(_unsigned) for column, own in cells.items()})
+    decimal = text.decimal(scores)
+    for column, own in there.items():
+        numbers = [text.number(_unsigned(cell), decimal=decimal) for cell in own]
+        if None in numbers:
+            raise _no_numbers(text, bare, scores)
+        frame[column] = pd.Series(numbers, index=own.index, dtype=np.float64).reindex(frame.index)
+    return frame
 
 
 def _no_numbers(text: Text, frame: pd.DataFrame, scores: Sequence[str]) -> DataError:
     """Every score that is no number, with its line."""
     wrong_cells = []
-    comma = text.decimal(scores) == ","  # then a point marks thousands, as in 1.201,5
+    decimal = text.decimal(scores)
     for column in scores:
         cells = frame[column].astype("category")
         bad = [
             name
             for name in cells.cat.categories
-            if (text.number(str(name)) is None or (comma and "." in str(name)))
-            and str(name).strip() not in EMPTY
+            if text.number(str(name), decimal=decimal) is None and str(name).strip() not in EMPTY
         ]
         wrong = np.flatnonzero(cells.isin(bad)).tolist()
         wrong_cells += [(line + text.first + 1, column, str(cells.iloc[line])) for line in wrong]
