@@ -1,10 +1,22 @@
 import ast
 import re
+import resource
+import signal
 from pathlib import Path
 
 import pytest
+import torch
 
-from foldwise.errors import DataError, FoldwiseError, MissingExtra, SpecError, choose, need
+from foldwise.errors import (
+    DataError,
+    FoldwiseError,
+    MissingExtra,
+    RunError,
+    SpecError,
+    choose,
+    need,
+    of_machine,
+)
 
 # What a cure can ask of its reader, as it begins a sentence or a part of one; or a command, or the values that are allowed.
 ACTIONS = (
@@ -141,3 +153,23 @@ def test_every_error_has_its_own_exit_code():
     kinds = [FoldwiseError, *FoldwiseError.__subclasses__()]
     assert len({kind.exit_code for kind in kinds}) == len(kinds)
     assert 0 not in {kind.exit_code for kind in kinds}
+
+
+def test_what_a_library_says_of_a_full_disk_in_words_is_the_machines_too(tmp_path):
+    """safetensors is written in Rust, and what it raises is no OSError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, hard))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(SafetensorError) as raised:
+            save_file({"weight": torch.zeros(1 << 14)}, tmp_path / "weights.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    error = of_machine(raised.value)
+    assert isinstance(error, RunError)
+    assert "File too large" in error.what
+    assert of_machine(ValueError("a bug")) is None

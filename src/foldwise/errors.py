@@ -12,6 +12,7 @@ FoldwiseError       something foldwise was asked is not possible         exit 1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -143,22 +144,33 @@ def unknown(name: str, names: Iterable[str], what: str, *, where: str | None = N
 
 # How Python, of a new thread, and torch say that memory is full, with an error that is no MemoryError.
 FULL_MEMORY = ("can't start new thread", "DefaultCPUAllocator")
+# How libraries that are written in Rust, such as safetensors, say which error of the operating system they met: in words.
+NUMBER_STATED = re.compile(r"\(os error (\d+)\)")
 
 
-def of_machine(error: OSError | MemoryError | RuntimeError) -> FoldwiseError:
+def machine_number(error: Exception) -> int | None:
+    """The number of an error of the operating system, also where only its text states it; None where there is none."""
+    if isinstance(error, OSError):
+        return error.errno
+    stated = NUMBER_STATED.search(str(error))
+    return int(stated[1]) if stated else None
+
+
+def of_machine(error: Exception) -> FoldwiseError | None:
     """The error for a full disk or memory, a folder that may not be written, a file that is gone: no bug of anybody.
 
-    Raises:
-        RuntimeError: this one, where it says nothing of memory.
+    None for an error that says nothing of the machine.
     """
-    if isinstance(error, RuntimeError) and not any(words in str(error) for words in FULL_MEMORY):
-        raise error
-    if isinstance(error, MemoryError | RuntimeError):
+    text = str(error)
+    is_full = isinstance(error, RuntimeError) and any(words in text for words in FULL_MEMORY)
+    if is_full or isinstance(error, MemoryError):
         cure = "Use fewer --workers, or smaller images or batches."
         return FoldwiseError("the memory of this machine is full", cure=cure)
-    reason, name = error.strerror or str(error), str(error.filename or "")
-    shown = name if len(name) <= MAX_LETTERS else f"{name[:MAX_LETTERS]} ..."
-    return RunError(f"{reason}: {shown}" if name else reason, cure=GO_ON)
+    if isinstance(error, OSError):
+        reason, name = error.strerror or text, str(error.filename or "")
+        shown = name if len(name) <= MAX_LETTERS else f"{name[:MAX_LETTERS]} ..."
+        return RunError(f"{reason}: {shown}" if name else reason, cure=GO_ON)
+    return None if machine_number(error) is None else RunError(text, cure=GO_ON)
 
 
 def need(module: str, extra: str) -> ModuleType:

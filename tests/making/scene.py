@@ -154,12 +154,19 @@ class Scene:
         return said
 
 
+def traceback_at(said, place):
+    """The lines of a traceback from its innermost calls to what it says, for pytest cuts what is long at its end."""
+    lines = said[place:].splitlines()
+    end = next((num for num, line in enumerate(lines[1:], 1) if line[:1].strip()), len(lines) - 1)
+    return lines[max(0, end - 12) : end + 3]
+
+
 def assert_undisturbed(scene, undisturbed):
     """Everything is as in a run that nothing befell, but for what clocks and meters say; and nothing is left of anybody."""
     said = scene.out.read_text(encoding="utf-8", errors="replace")
     for sign in ("Traceback", "Exception ignored", "Error in sys.excepthook"):
         place = said.find(sign)
-        assert place < 0, said[max(0, place - 1500) : place + 3000]
+        assert place < 0, "\n".join([said[max(0, place - 1500) : place], *traceback_at(said, place)])
     assert set(scene.codes) <= CODES, scene.codes
     assert_same_run(scene.folder, undisturbed)
     left = [str(path) for root in (scene.folder.root, scene.cache) for path in root.rglob(".*")]

@@ -13,8 +13,9 @@ from pkgutil import resolve_name
 
 import plans
 import pytest
+from safetensors import SafetensorError
 
-from foldwise.errors import MissingExtra, RunError, choose
+from foldwise.errors import FoldwiseError, MissingExtra, RunError, choose, of_machine
 from foldwise.pipeline import worker as work_module
 from foldwise.pipeline.by_hand import do_by_hand, find_item
 from foldwise.pipeline.worker import TASKS, work
@@ -106,7 +107,7 @@ def test_a_failed_item_says_why_keeps_nothing_half_made_and_loses_only_what_need
         OSError(errno.EIO, "Input/output error"),
         OSError(errno.ESTALE, "Stale file handle"),
         OSError(errno.EMFILE, "Too many open files"),
-        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
         RunError("the packed images are not in the cache"),
         MissingExtra("no such device here"),
     ],
@@ -115,6 +116,7 @@ def test_what_is_the_fault_of_the_machine_fails_no_item(folder, steps, error):
     steps(fit=raising(error), features=raising(error))
     with pytest.raises(type(error)):
         work(folder, log=lambda line: None)
+    assert isinstance(error, FoldwiseError) or of_machine(error) is not None  # a message, whoever asked
     assert folder.settled() == (set(), set())
     assert folder.beats() == {}  # given back
     assert list((folder.root / "scratch").iterdir()) == []

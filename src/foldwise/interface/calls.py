@@ -75,8 +75,9 @@ def public(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
             error.cure = error.cure and spelled(error.cure)
             error.where = error.where and spelled(error.where).strip()
             raise
-        except (OSError, MemoryError, RuntimeError) as error:
-            wrong = of_machine(error)
+        except Exception as error:
+            if (wrong := of_machine(error)) is None:
+                raise
             raise type(wrong)(wrong.what, cure=spelled(wrong.cure or "")) from error
 
     return call

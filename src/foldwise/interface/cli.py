@@ -89,8 +89,10 @@ def _code_of_commands() -> int:
             app(standalone_mode=True)
     except FoldwiseError as error:
         return _refused(error)
-    except (OSError, MemoryError, RuntimeError) as error:
-        return _refused(of_machine(error))
+    except Exception as error:
+        if (refused := of_machine(error)) is None:
+            raise  # a fault of foldwise, whose traceback helps who mends it
+        return _refused(refused)
     except KeyboardInterrupt:  # 130 is what shells say of a program that Ctrl-C ended
         return _stopped()
     except SystemExit as ended:  # typer makes this of Ctrl-C, of a wrong option, and of a reader who has gone

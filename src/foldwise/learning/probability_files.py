@@ -15,7 +15,7 @@ import tifffile
 
 from foldwise.data.formats.pixels import PixelUm
 from foldwise.errors import DataError, SpecError, choose
-from foldwise.storage import written_whole
+from foldwise.storage import write_array, written_whole
 from foldwise.study.training import Task
 
 FOLDER = "probabilities"
@@ -84,8 +84,7 @@ def write_probabilities(
     stored = kind.stored(p_Khw)
     with written_whole(path, durable=False) as scratch:
         if kind.suffix == ".npy":
-            with scratch.open("wb") as file:
-                np.save(file, stored)
+            write_array(scratch, stored)
         else:
             tifffile.imwrite(
                 scratch, stored, compression="zlib", **_tags(kind, stored.shape, classes, pixel_um)

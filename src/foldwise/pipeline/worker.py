@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
 import sys
 import time
@@ -21,7 +20,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
-from foldwise.errors import FoldwiseError, MissingExtra, RunError
+from foldwise.errors import FoldwiseError, MissingExtra, RunError, machine_number
 from foldwise.learning.job import Job, Superseded
 from foldwise.pipeline.devices import Agendas
 from foldwise.pipeline.mending import Mending, files_of
@@ -146,12 +145,9 @@ def _attempt(job: Job) -> dict[str, Any]:
 
 def _is_the_machines(error: Exception, job: Job) -> bool:
     """Whether an error says that this machine cannot do the item now, and nothing of the item."""
-    if not isinstance(error, OSError):
-        # Libraries that are no Python say it in words only.
-        stated = re.search(r"\(os error (\d+)\)", str(error))
-        return stated is not None and int(stated[1]) not in ASKED_WRONGLY
-    # The folder of the item may be gone; what states no number is most often a file that is no picture.
-    return error.errno not in {None, *ASKED_WRONGLY} or not job.scratch.is_dir()
+    # What states no number is most often a file that is no picture; the folder of the item may be gone.
+    is_systems = machine_number(error) not in {None, *ASKED_WRONGLY}
+    return is_systems or (isinstance(error, OSError) and not job.scratch.is_dir())
 
 
 def _traceback(error: Exception) -> str:

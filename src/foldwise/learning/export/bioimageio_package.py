@@ -20,6 +20,7 @@ from foldwise.data.overlays import displayed, overlay
 from foldwise.errors import RunError, SpecError, need
 from foldwise.learning.export.graph import EXTRA, IMAGE, OPSET, PROBABILITIES
 from foldwise.learning.export.handover import Handover
+from foldwise.storage import write_array
 from foldwise.text import some
 
 TEST_INPUT, TEST_OUTPUT, COVER, DOCUMENTATION = "test_input.npy", "test_output.npy", "cover.png", "README.md"
@@ -43,8 +44,8 @@ def write_package(handover: Handover, path: Path, models: Sequence[Path]) -> Non
     with TemporaryDirectory(prefix="foldwise-") as scratch:
         folder = Path(scratch)
         first = handover.batches[0][:1].astype(np.float32)
-        np.save(folder / TEST_INPUT, first)
-        np.save(folder / TEST_OUTPUT, handover.networks(handover.batches[0][:1]))
+        write_array(folder / TEST_INPUT, first)
+        write_array(folder / TEST_OUTPUT, handover.networks(handover.batches[0][:1]))
         _write_cover(handover, folder / COVER)
         (folder / DOCUMENTATION).write_text(handover.card, encoding="utf-8")
         with spec.ValidationContext(perform_io_checks=False, log_warnings=False):
