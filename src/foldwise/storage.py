@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from glob import glob
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ def folder_cached(folder: Path) -> Iterator[Path]:
     """
     try:
         with _scratch_folder(folder) as scratch:
-            for left in filter(is_abandoned, folder.parent.glob(".*")):
+            for left in filter(is_abandoned, matching(folder.parent, ".*")):
                 shutil.rmtree(left, ignore_errors=True)
             yield scratch
             for path in scratch.rglob("*"):
@@ -237,6 +238,14 @@ def names_in(folder: Path) -> list[str]:
         return sorted(entry.name for entry in os.scandir(folder) if not is_foreign(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The sorted paths below one of our folders that match a pattern of `glob`, without what others remove meanwhile.
+
+    `Path.glob` raises where a folder goes between being listed and being looked into, as leases do all the time.
+    """
+    return [folder / name for name in sorted(glob(pattern, root_dir=folder))]
 
 
 def write_json(path: Path, value: Any) -> None:

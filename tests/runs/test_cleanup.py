@@ -1,7 +1,10 @@
 """What kills leave behind is swept away, and nothing that somebody still needs."""
 
+import os
+import shutil
+
 from foldwise.runs.folder import RunFolder
-from foldwise.runs.leases import clean_up
+from foldwise.runs.leases import clean_up, progress
 from foldwise.storage import write_json, written_whole
 
 
@@ -32,3 +35,36 @@ def test_sweeping_takes_half_written_files_of_the_dead_and_none_of_the_living(tm
         assert len(list(tmp_path.rglob(".*"))) == 4
         clean_up(folder)
         assert set(tmp_path.rglob(".*")) == {being_written, tmp_path / ".hidden"}
+
+
+class Listed(list):
+    """The entries of a folder that were listed, as `os.scandir` gives them."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+def test_leases_that_another_run_removes_meanwhile_are_no_error(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    (folder.attempts_of("fit-gone") / "1").mkdir(parents=True)
+    listed, looked = os.scandir, []
+
+    def removed_after_it_was_listed(place="."):
+        entries = listed(place)
+        if str(place) == str(tmp_path / "leases"):
+            looked.append(place)
+            names = list(entries)
+            shutil.rmtree(folder.attempts_of("fit-gone"), ignore_errors=True)
+            entries.close()
+            return Listed(names)
+        return entries
+
+    for sweep in (clean_up, progress, RunFolder.beats):
+        monkeypatch.setattr(os, "scandir", removed_after_it_was_listed)
+        sweep(folder)
+        monkeypatch.undo()
+        (folder.attempts_of("fit-gone") / "1").mkdir(parents=True, exist_ok=True)
+    assert len(looked) >= 3

@@ -21,7 +21,7 @@ from foldwise.runs.plan import Plan, skipped, with_proposals
 from foldwise.runs.racing import forget_rulings
 from foldwise.sealed import Damaged, check_sizes, damaged, decoding, read_record, seal, seal_folder, texts_of
 from foldwise.sealed import read_json as read_json
-from foldwise.storage import names_in, sync
+from foldwise.storage import matching, names_in, sync
 from foldwise.storage import write_json as write_json
 from foldwise.storage import written_whole as written_whole
 from foldwise.study.spec import Study
@@ -128,7 +128,7 @@ class RunFolder(RunPaths):
         except OSError:
             return ()
         races = plan is None or plan.race is not None
-        rulings = [sum(1 for _ in (self.root / "search").glob("race-*/*.json"))] if races else []
+        rulings = [len(matching(self.root / "search", "race-*/*.json"))] if races else []
         return about.st_size, about.st_mtime_ns, about.st_ctime_ns, *rulings
 
     def result(self, item_id: str) -> dict[str, Any] | None:
@@ -297,9 +297,11 @@ class RunFolder(RunPaths):
         chosen = failed if item_ids is None else failed & item_ids
         for item_id in sorted(chosen):
             self.withdraw(item_id)
-        forget_rulings((self.root / "search").glob("race-*"), chosen)
+        forget_rulings(matching(self.root / "search", "race-*/*.json"), chosen)
         if any(item_id.startswith("trial-") for item_id in chosen):
-            for choice in (self.root / "search").glob("*/[ep]*-*.json"):  # another trial may be the best now
+            for choice in matching(
+                self.root / "search", "*/[ep]*-*.json"
+            ):  # another trial may be the best now
                 choice.unlink(missing_ok=True)
         return len(chosen)
 
@@ -315,6 +317,6 @@ class RunFolder(RunPaths):
         # The leases go first: were they left, a kill between the two would leave an item with its attempts used up.
         if self.attempts_of(item_id).exists():
             leases = self.attempts_of(item_id).rename(away.with_name(away.name + ".leases"))
-            for never_taken in leases.glob(".*"):  # of a worker that was killed as it began
+            for never_taken in matching(leases, ".*"):  # of a worker that was killed as it began
                 rmtree(never_taken, ignore_errors=True)
         self.done(item_id).rename(away)

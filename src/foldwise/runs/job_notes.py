@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foldwise.processes import text_of
+from foldwise.storage import matching
 
 if TYPE_CHECKING:
     from foldwise.runs.folder import RunFolder
@@ -28,7 +29,7 @@ def note_jobs(folder: RunFolder, words: str, *, engine: str = "slurm") -> None:
 def jobs_noted(folder: RunFolder) -> str:
     """What was said last of them; empty where no driver looks at any."""
     # Whoever wrote it: what is printed to a terminal steers none.
-    notes = (text_of(log).strip() for log in sorted(folder.logs.glob(f"*{NOTE}.txt")))
+    notes = (text_of(log).strip() for log in matching(folder.logs, f"*{NOTE}.txt"))
     return "".join(letter for letter in "; ".join(filter(None, notes)) if letter.isprintable())
 
 

@@ -29,7 +29,7 @@ from foldwise.runs.job_notes import log_of_job
 from foldwise.runs.paths import last_progress
 from foldwise.runs.plan import Plan
 from foldwise.runs.slurm_queue import job_here, jobs_here, loss_of
-from foldwise.storage import is_abandoned
+from foldwise.storage import is_abandoned, matching
 
 LEASE_S = 180.0  # network file systems may hide a change for a minute
 BEAT_S = 20.0
@@ -225,7 +225,7 @@ def progress(folder: RunFolder) -> tuple[int, int]:
 
     Many deaths of workers while neither changes say that they die of something else than one item.
     """
-    return len(folder.committed()), sum(1 for _ in (folder.root / "leases").glob("*/*/further"))
+    return len(folder.committed()), len(matching(folder.root / "leases", "*/*/further"))
 
 
 def num_left(folder: RunFolder) -> int:
@@ -294,15 +294,15 @@ def how_far(beat: dict[str, Any]) -> str:
 def clean_up(folder: RunFolder) -> None:
     """Delete what is left of attempts at items that are settled, and half-written files of the dead."""
     root, leases = folder.root, folder.root / "leases"
-    scratch = [(left, left.name.rpartition(".")[0]) for left in (root / "scratch").glob("*.*")]
-    never_taken = [(left, left.parent.name) for left in leases.glob("*/.[0-9]*.*")]
-    half_beaten = [(left, left.parent.parent.name) for left in leases.glob("*/*/.beat.*")]
+    scratch = [(left, left.name.rpartition(".")[0]) for left in matching(root / "scratch", "*.*")]
+    never_taken = [(left, left.parent.name) for left in matching(leases, "*/.[0-9]*.*")]
+    half_beaten = [(left, left.parent.parent.name) for left in matching(leases, "*/*/.beat.*")]
     for left, item_id in (*scratch, *never_taken, *half_beaten):
         # Hidden ones are files that somebody is writing, or was, and may be anybody's own.
         if is_id(item_id) and folder.result(item_id) is not None:
             _remove(left)
-    for left in (*root.glob(".*"), *folder.boundaries.glob(".*"), *(root / "scratch").glob(".*")):
-        if is_abandoned(left):
+    for place in (root, folder.boundaries, root / "scratch"):
+        for left in filter(is_abandoned, matching(place, ".*")):
             _remove(left)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foldwise.foreign import checked_id
 from foldwise.sealed import read_json
+from foldwise.storage import matching
 
 
 class _File:
@@ -89,7 +90,7 @@ class RunPaths:
     def checkpoints(self) -> dict[str, list[tuple[int, Path]]]:
         """The checkpoints that are there, by item id, with the numbers of their attempts."""
         by_item: dict[str, list[tuple[int, Path]]] = {}
-        for path in sorted((self.root / "scratch").glob("[!.]*.checkpoint-*")):
+        for path in matching(self.root / "scratch", "*.checkpoint-*"):
             item_id, _, number = path.name.rpartition(".checkpoint-")
             if number.isdigit():
                 by_item.setdefault(item_id, []).append((int(number), path))

@@ -203,10 +203,10 @@ def _read(path: Path) -> Ruling | None:
         return None
 
 
-def forget_rulings(folders: Iterable[Path], retried: Iterable[str]) -> None:
+def forget_rulings(rulings: Iterable[Path], retried: Iterable[str]) -> None:
     """Delete the rulings that were made without one of these items, which failed: done again, it may change them."""
     again = set(retried)
-    for path in (path for folder in folders for path in folder.glob("*.json")):
+    for path in rulings:
         ruling = _read(path)
         if ruling is not None and again & set(ruling.failed):
             path.unlink(missing_ok=True)
