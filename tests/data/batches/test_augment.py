@@ -84,7 +84,8 @@ def test_warp_by_a_right_angle_is_rot90(size):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("size", "into"), [((32, 32), (32, 32)), ((40, 27), (24, 24)), ((1, 9), (5, 3))])
-def test_a_warp_looks_where_the_grid_of_torch_does_to_the_last_bit(size, into, seed):
+def test_a_warp_looks_where_the_grid_of_torch_does(size, into, seed):
+    """But for rounding: how torch sums a product of matrices is another matter on every processor."""
     (height, width), (to_height, to_width) = size, into
     images = torch.rand(3, 2, height, width, generator=seeded(seed))
     masks = torch.randint(0, 5, (3, height, width), generator=seeded(seed))
@@ -94,8 +95,10 @@ def test_a_warp_looks_where_the_grid_of_torch_does_to_the_last_bit(size, into, s
     grid = F.affine_grid(theta, [3, 1, to_height, to_width], align_corners=False)
     looked_up = F.grid_sample((masks[:, None] - IGNORE).float(), grid, mode="nearest", align_corners=False)
     moved, moved_masks = warp(images, masks, maps, size_hw=into)
-    assert torch.equal(moved, F.grid_sample(images, grid, align_corners=False))
-    assert torch.equal(moved_masks, looked_up[:, 0].long() + IGNORE)
+    torch.testing.assert_close(moved, F.grid_sample(images, grid, align_corners=False), atol=1e-4, rtol=0)
+    assert (
+        moved_masks != looked_up[:, 0].long() + IGNORE
+    ).float().mean() < 1e-3  # halfway between two pixels
 
 
 @pytest.mark.parametrize("size", [(12, 12), (12, 7)])

@@ -177,7 +177,7 @@ def warp(
 
 
 def _grid(theta_N23: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Where each pixel of a result looks, (N, h, w, 2), as `F.affine_grid` has it to the last bit on a CPU.
+    """Where each pixel of a result looks, (N, h, w, 2), as `F.affine_grid` has it but for rounding.
 
     That is a product of matrices with three columns, and takes 7 times as long: 2.6 times as long as the lookup itself.
     """
