@@ -16,6 +16,7 @@ from foldwise.judging.verdict_configurations import (
     WRITTEN,
     BaselineResult,
     ConfigurationResult,
+    Ends,
     ModelThroughput,
     RobustnessSection,
     VerdictPart,
@@ -84,7 +85,7 @@ class DecidingMetric(MetricFacts):
     equivalent_within: float
 
 
-class Answer(VerdictPart):
+class Answer(VerdictPart, Ends):
     """The winner, its numbers, and the sentence that says how sure it is."""
 
     configuration: str
@@ -108,7 +109,7 @@ class FailedItem(VerdictPart):
     message: str
 
 
-class SelectionSection(VerdictPart):
+class SelectionSection(VerdictPart, Ends):
     """The winner's score before and after it is corrected for having been chosen."""
 
     naive: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -26,7 +26,20 @@ class VerdictPart(BaseModel):
         return as_json(values, other=lambda part: part)  # parts of a verdict are plain already
 
 
-class ScoreEstimate(VerdictPart):
+class Ends:
+    """What has the two ends of an interval, both None where there is none."""
+
+    if TYPE_CHECKING:
+        low: Any
+        high: Any
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Its ends, the lower one first; None where there is no interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+class ScoreEstimate(VerdictPart, Ends):
     """A score with its interval."""
 
     estimate: float | None
@@ -131,7 +144,7 @@ Measures = dict[str, bool | float | None]
 Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
 
 
-class Standing(VerdictPart):
+class Standing(VerdictPart, Ends):
     """What the comparison says of one configuration; all None for one that is not compared."""
 
     verdict: Rank
@@ -188,7 +201,7 @@ class TrivialBaseline(VerdictPart):
     per_class: dict[str, Measures]
 
 
-class ShallowBaseline(VerdictPart):
+class ShallowBaseline(VerdictPart, Ends):
     """A simple classifier of pixels, judged like every configuration but never the winner."""
 
     id: str

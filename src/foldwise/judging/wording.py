@@ -92,9 +92,9 @@ def _listed(configurations: Sequence[ConfigurationResult]) -> str:
 
 def _corrected(verdict: Verdict, ranked: Sequence[ConfigurationResult]) -> Iterator[str]:
     selection, digits = verdict.selection, digits_of(ranked[0])
-    if selection is None or selection.low is None or selection.high is None or len(ranked) < 2:
+    if selection is None or not selection.interval or len(ranked) < 2:
         return
-    score, low, high = (fixed(x, digits) for x in (selection.corrected, selection.low, selection.high))
+    score, low, high = (fixed(x, digits) for x in (selection.corrected, *selection.interval))
     span = f"{verdict.confidence} interval {low} to {high}"
     yield f"Freed from the luck of the choice, its score was about {score} ({span})."
 
@@ -144,8 +144,8 @@ def _factors(verdict: Verdict) -> Iterator[str]:
 def _pair(verdict: Verdict, factor: str, pair: LevelPair, difference: float) -> str:
     """What is known of two levels; their difference, and its interval, are printed without a sign."""
     by = f"by {show(abs(difference))}"
-    if pair.low is not None and pair.high is not None:
-        low, high = (pair.low, pair.high) if difference >= 0 else (-pair.high, -pair.low)
+    if pair.interval:
+        low, high = sorted(end if difference >= 0 else -end for end in pair.interval)
         by += f" ({verdict.confidence} interval {show(low)} to {show(high)})"
     if pair.conclusion == "better":
         agree = f", and in {pair.agree} of {pair.matched} matched pairs" if pair.matched > 1 else ""
@@ -157,12 +157,10 @@ def _pair(verdict: Verdict, factor: str, pair: LevelPair, difference: float) -> 
 def _calibration(verdict: Verdict, winner: ConfigurationResult) -> Iterator[str]:
     every = verdict.calibration.configurations if verdict.calibration else ()
     for trust in (record.before.overconfidence for record in every if record.id == winner.id):
-        if trust is None or trust.estimate is None or trust.low is None or trust.high is None:
-            continue
-        if trust.conclusion == "undecided":
+        if trust is None or trust.estimate is None or not trust.interval or trust.conclusion == "undecided":
             continue
         sign = 1 if trust.conclusion == "over-confident" else -1
-        low, high = sorted((sign * trust.low, sign * trust.high))
+        low, high = sorted(sign * end for end in trust.interval)
         yield (
             f"The probabilities of {winner.name} were {trust.conclusion} by {show(sign * trust.estimate)} "
             f"({verdict.confidence} interval {show(low)} to {show(high)})."
@@ -256,8 +254,9 @@ def digits_of(score: WithInterval) -> int:
     Without an interval, by its size.
     """
     digits = 2 if score.estimate is None else digits_by_size(score.estimate)
-    if score.low is not None and score.high is not None and score.low < score.high:
-        digits = decimals((score.high - score.low) / 2)
+    low, high = score.interval or (0.0, 0.0)
+    if low < high:
+        digits = decimals((high - low) / 2)
     while score.estimate is not None and score.estimate < 1 == round(score.estimate, digits) and digits < 4:
         digits += 1
     return max(digits, digits_of_tiny(score.estimate))
@@ -281,16 +280,16 @@ def ends_of(score: WithInterval) -> str:
 
     A predictor that says the same of every image scores the same whatever images there are: 0.5 to 0.5 is no interval.
     """
-    if score.low is None or score.high is None or score.low == score.high:
+    if not score.interval or score.low == score.high:
         return ""
     digits = digits_of(score)
-    return f"{fixed(score.low, digits)} to {fixed(score.high, digits)}"
+    return " to ".join(fixed(end, digits) for end in score.interval)
 
 
 def with_interval(score: WithInterval, confidence: str) -> str:
     """``0.91 (95 % interval 0.87 to 0.94)``."""
     ends = ends_of(score)
-    why_none = "too few images" if score.low is None else "constant"
+    why_none = "constant" if score.interval else "too few images"
     return f"{written(score)} ({f'{confidence} interval {ends}' if ends else f'no interval: {why_none}'})"
 
 

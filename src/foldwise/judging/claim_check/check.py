@@ -129,8 +129,7 @@ def _unread(sentence: str, tokens: Tokens, own: str | None) -> tuple[Check, ...]
 def _statements(text: str) -> list[tuple[str, Form, dict[str, str]]]:
     """The forms that read a sentence: one as a whole, or one after another; none where anything is left."""
     for form in FORMS:
-        slots = read(form, text)
-        if slots is not None:
+        if (slots := read(form, text)) is not None:
             return [(text, form, slots)]
     for mark in re.finditer(r"; |, (?:and|but|while|whereas) |and ", text):
         first, rest = _statements(text[: mark.start()]), _statements(text[mark.end() :])

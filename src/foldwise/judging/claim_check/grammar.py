@@ -47,7 +47,7 @@ COUNTS = {"agree", "matched", "images", "groups", "n"}
 ABOUT = {"about", "around", "approximately"}
 NUMBER = rf"(?:(?:{'|'.join(ABOUT)}) )?D\d+ "
 SIGN = re.compile(r"\{(\w+)(?:: ([^}]*))?\}|([A-Z]+)|([\[\]()|])|([^\s\[\](){}|]+)")
-NUMBERS = {"higher", "greater", "highest", "lower", "lowest"}  # are so by a number; *better* is so by a test
+LARGER, SMALLER = {"higher", "greater", "highest"}, {"lower", "lowest"}
 WORSE = {"worse", "inferior", "underperformed", "worst"}
 
 
@@ -110,12 +110,17 @@ class Reading:
             raise CannotCheck(f"{self.table.source} has {titles}")
         return of[0]
 
+    @property
+    def by_number(self) -> bool:
+        """Whether it speaks of a larger or smaller number: *higher* is so by that alone, *better* by a test."""
+        return bool(self.words("better") & {*LARGER, *SMALLER})
+
     @cached_property
     def sign(self) -> int:
         """1 where the first is said to have the larger number, else -1."""
         words, better = self.words("better"), self.measure.higher_is_better
-        if words & NUMBERS:
-            return -1 if words & {"lower", "lowest"} else 1
+        if self.by_number:
+            return -1 if words & SMALLER else 1
         if better is None:
             raise CannotCheck(f"nobody said which way is better of {self.measure.title}")
         return 1 if better != bool(words & WORSE) else -1

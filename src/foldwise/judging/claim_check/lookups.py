@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, product
 
-from foldwise.judging.claim_check import grammar
+from foldwise.judging.claim_check.grammar import GRAVEST, Answer, CannotCheck, Form, Found, Party, Reading
 from foldwise.judging.claim_check.table import MAX_NAMED, Contrast, Row
 from foldwise.judging.wording import show
 
 SURE = {"significantly", "clearly", "shown", "chance"}
-Judge = Callable[[grammar.Reading, Contrast], grammar.Answer]
+Judge = Callable[[Reading, Contrast], Answer]
 ALWAYS, MOSTLY = {"always", "consistently"}, {"usually", "generally", "mostly"}
 
 
-def contrasts(reading: grammar.Reading, a: grammar.Party, b: grammar.Party) -> list[Contrast]:
+def contrasts(reading: Reading, a: Party, b: Party) -> list[Contrast]:
     """Every two that are compared: configurations, or levels of the one factor in which the parties differ."""
     table, measure = reading.table, reading.measure
     if a.single and b.single:
@@ -26,35 +26,35 @@ def contrasts(reading: grammar.Reading, a: grammar.Party, b: grammar.Party) -> l
         apart = [factor for factor, of in a.levels.items() if not set(of) & set(b.levels.get(factor, of))]
         shared = (factor for factor in a.levels if factor in b.levels and factor not in apart)
         if len(apart) != 1 or any(set(a.levels[factor]) != set(b.levels[factor]) for factor in shared):
-            raise grammar.CannotCheck("the two do not differ in one factor, and are not two configurations")
+            raise CannotCheck("the two do not differ in one factor, and are not two configurations")
         among = {name: sum(of, ()) for name, of in {**a.levels, **b.levels}.items() if name != apart[0]}
         twos = product(a.levels[apart[0]], b.levels[apart[0]])
         made = [table.of_levels(measure, apart[0], two, among) for two in twos]
     every = [contrast for contrast in made if contrast is not None]
     if not every or len(every) < len(made):
-        raise grammar.CannotCheck(f"there is no {measure.title} of two that differ in this alone")
+        raise CannotCheck(f"there is no {measure.title} of two that differ in this alone")
     return every
 
 
-def compare(reading: grammar.Reading) -> grammar.Found:
+def compare(reading: Reading) -> Found:
     """``a is better than b``."""
     a, b = (reading.party([*reading.names(slot), *reading.names("c")]) for slot in "ab")
     return _worst(reading, contrasts(reading, a, b), _better, reading.sign)
 
 
-def ahead(reading: grammar.Reading) -> grammar.Found:
+def ahead(reading: Reading) -> Found:
     """Better, or worse, than every other configuration, or than every other level of its factor."""
     party, table, levels = reading.party(reading.names("a")), reading.table, {}
     for factor, of in party.levels.items():
         levels[factor] = tuple((level,) for level in table.factors[factor] if (level,) not in of)
-    others = grammar.Party([row for row in table.compared if row not in party.rows], party.single, levels)
+    others = Party([row for row in table.compared if row not in party.rows], party.single, levels)
     answer, why = _worst(reading, contrasts(reading, party, others), _better, reading.sign)
     if answer == "true" and table.verdict and table.verdict.num_done < table.verdict.num_planned:
         return "not supported", f"{why} The study is not finished."
     return answer, why
 
 
-def _better(reading: grammar.Reading, contrast: Contrast) -> grammar.Answer:
+def _better(reading: Reading, contrast: Contrast) -> Answer:
     """Whether the first is the larger or the smaller one, as it is said."""
     how, agrees = reading.words("how", "chance"), reading.sign * contrast.value > 0
     always, mostly, sure = bool(ALWAYS & how) or "always" in reading, bool(MOSTLY & how), bool(SURE & how)
@@ -65,24 +65,22 @@ def _better(reading: grammar.Reading, contrast: Contrast) -> grammar.Answer:
         return "true" if always or not agrees or (sure and contrast.conclusion) else "not supported"
     if not agrees or (always and agree < total) or (mostly and 2 * agree <= total):
         return "false"
-    by_number = not contrast.conclusion and (
-        always or mostly or bool(reading.words("better") & grammar.NUMBERS)
-    )
+    by_number = not contrast.conclusion and (always or mostly or reading.by_number)
     return "true" if contrast.sure or (not sure and ("agree" in reading or by_number)) else "not supported"
 
 
-def alike(reading: grammar.Reading) -> grammar.Found:
+def alike(reading: Reading) -> Found:
     """``a and b are equivalent`` needs a margin; that they cannot be told apart only that no difference was shown."""
     each = [reading.party([name, *reading.names("c")]) for name in reading.names("a")]
     others = [reading.party([*reading.names("b"), *reading.names("c")])] if "b" in reading else []
     twos = [*product(each, others)] if others else [*combinations(each, 2)]
     every = [contrast for two in twos for contrast in contrasts(reading, *two)]
     if not every:
-        raise grammar.CannotCheck(f"it does not name two that {reading.table.source} compares")
+        raise CannotCheck(f"it does not name two that {reading.table.source} compares")
     return _worst(reading, every, _same, 1)
 
 
-def _same(reading: grammar.Reading, contrast: Contrast) -> grammar.Answer:
+def _same(reading: Reading, contrast: Contrast) -> Answer:
     if contrast.sure and ("apart" in reading or contrast.conclusion != "equivalent"):
         return "false"
     if contrast.intervals and ("apart" in reading or contrast.conclusion == "equivalent"):
@@ -90,17 +88,15 @@ def _same(reading: grammar.Reading, contrast: Contrast) -> grammar.Answer:
     return "not supported" if contrast.conclusion or any(contrast.each) else "true"
 
 
-def _worst(reading: grammar.Reading, every: Sequence[Contrast], answer: Judge, sign: int) -> grammar.Found:
+def _worst(reading: Reading, every: Sequence[Contrast], answer: Judge, sign: int) -> Found:
     """The worst of the answers, with its evidence and what is wrong with the numbers that the sentence quotes."""
-    worst, k = min((grammar.GRAVEST.index(answer(reading, contrast)), k) for k, contrast in enumerate(every))
+    worst, k = min((GRAVEST.index(answer(reading, contrast)), k) for k, contrast in enumerate(every))
     wrong, tested = list(_wrong_quotes(reading, every, sign)), every[k].conclusion or worst > 0
     test = [_test(reading, every[k])] if tested else []
-    return "false" if wrong else grammar.GRAVEST[worst], " ".join(
-        [_evidence(reading, every[k], sign), *test, *wrong]
-    )
+    return "false" if wrong else GRAVEST[worst], " ".join([_evidence(reading, every[k], sign), *test, *wrong])
 
 
-def _evidence(reading: grammar.Reading, contrast: Contrast, sign: int) -> str:
+def _evidence(reading: Reading, contrast: Contrast, sign: int) -> str:
     """The two scores, or ``It is so in 8 of 12 matched pairs, equal in 4`` with those that are against it."""
     shown_of = reading.measure.shown_of
     if len(contrast.pairs) == 1:
@@ -114,7 +110,7 @@ def _evidence(reading: grammar.Reading, contrast: Contrast, sign: int) -> str:
     return f"{text} (mean difference {show(contrast.value)}{'; against it: ' + shown if shown else ''})."
 
 
-def _test(reading: grammar.Reading, contrast: Contrast) -> str:
+def _test(reading: Reading, contrast: Contrast) -> str:
     verdict, why = reading.table.verdict, "a table of averages has no scores per image"
     if contrast.conclusion and verdict:
         of = f", {verdict.confidence} interval of {contrast.family}"
@@ -128,7 +124,7 @@ def _test(reading: grammar.Reading, contrast: Contrast) -> str:
     return f"Numbers only: {why}, so nothing says what is chance."
 
 
-def _wrong_quotes(reading: grammar.Reading, every: Sequence[Contrast], sign: int) -> Iterator[str]:
+def _wrong_quotes(reading: Reading, every: Sequence[Contrast], sign: int) -> Iterator[str]:
     """What is wrong with the difference, its interval and the count of pairs that a sentence quotes."""
     each, agrees = sorted(abs(value) for contrast in every for value in contrast.each), reading.agrees
     whole = [abs(contrast.value) for contrast in every]
@@ -148,10 +144,10 @@ def _wrong_quotes(reading: grammar.Reading, every: Sequence[Contrast], sign: int
         yield f"It is so in {' or '.join(f'{agree} of {total}' for agree, total in sorted(counts))}."
 
 
-def score(reading: grammar.Reading) -> grammar.Found:
+def score(reading: Reading) -> Found:
     """A score; of several configurations that of each, their mean, the lowest, the highest, or both ends."""
     measure, names = reading.measure, [name for slot in "acd" for name in reading.names(slot)]
-    party = reading.party(names) if names else grammar.Party(reading.table.compared, False, {})
+    party = reading.party(names) if names else Party(reading.table.compared, False, {})
     rows = _ascending(reading, party.rows)
     rows = rows[:: -reading.sign][:1] if "better" in reading else rows
     values = [row.values[measure.name] for row in rows]
@@ -163,22 +159,22 @@ def score(reading: grammar.Reading) -> grammar.Found:
     elif not party.single and all(len(of) == 1 for of in party.levels.values()) and reading.agrees("x", mean):
         wrong, why = [], f"It is the mean of {len(rows)} ({mean:.4f})."
     elif wrong and len(wrong) < len(rows) and not party.single:
-        num = len(rows) - len(wrong)
-        raise grammar.CannotCheck(f"it names {len(rows)} configurations, and {num} have this score")
+        right = len(rows) - len(wrong)
+        raise CannotCheck(f"it names {len(rows)} configurations, and {right} have this score")
     if wrong:
         return "false", why + "".join(_whose(reading, rows, slot) for slot in "xy" if slot in reading)
     return _with_extras(reading, rows, why)
 
 
-def _ascending(reading: grammar.Reading, rows: Sequence[Row]) -> list[Row]:
+def _ascending(reading: Reading, rows: Sequence[Row]) -> list[Row]:
     name = reading.measure.name
     having = [row for row in rows if name in row.values]
     if not having:
-        raise grammar.CannotCheck(f"there is no {reading.measure.title} of it")
+        raise CannotCheck(f"there is no {reading.measure.title} of it")
     return sorted(having, key=lambda row: row.values[name])
 
 
-def _whose(reading: grammar.Reading, rows: Sequence[Row], slot: str) -> str:
+def _whose(reading: Reading, rows: Sequence[Row], slot: str) -> str:
     """Where a number that is wrong of these rows does stand."""
     measure, every = reading.measure, _ascending(reading, reading.table.rows)
     having = [row for row in every if reading.agrees(slot, row.values[measure.name])]
@@ -187,7 +183,7 @@ def _whose(reading: grammar.Reading, rows: Sequence[Row], slot: str) -> str:
     return "" if set(having) & set(rows) else f" {reading.number(slot)} is {who}."
 
 
-def _with_extras(reading: grammar.Reading, rows: Sequence[Row], why: str) -> grammar.Found:
+def _with_extras(reading: Reading, rows: Sequence[Row], why: str) -> Found:
     """True, if the interval and the size of the study are so, too."""
     name, verdict = reading.measure.name, reading.table.verdict
     ends = [row.intervals[name] for row in rows if name in row.intervals]
@@ -195,13 +191,13 @@ def _with_extras(reading: grammar.Reading, rows: Sequence[Row], why: str) -> gra
         return "false", f"{why} The interval is {' to '.join(map(show, ends[0]))}."
     images, groups = (verdict.num_images, verdict.num_groups) if verdict else (None, None)
     right = reading.agrees("images", images) and reading.agrees("groups", groups)
-    answer: grammar.Answer = "true" if right else "false"
+    answer: Answer = "true" if right else "false"
     return answer, why if right else f"{why} There are {images} images in {groups or 'no'} groups."
 
 
-def best(reading: grammar.Reading) -> grammar.Found:
+def best(reading: Reading) -> Found:
     """The best is better than every other; the highest, and the best estimate, need only the numbers."""
-    if not reading.words("better") & grammar.NUMBERS and "estimate" not in reading:
+    if not reading.by_number and "estimate" not in reading:
         return ahead(reading)
     name, party = reading.measure.name, reading.party(reading.names("a"))
     rows = _ascending(reading, reading.table.compared)[:: -reading.sign]
@@ -213,7 +209,7 @@ def best(reading: grammar.Reading) -> grammar.Found:
 
 
 FORMS = (
-    grammar.Form("comparison", "ResNet18 is significantly better than VGG16 in all settings, by 3 points. SGD beat Adam in 7 of 12 settings.", compare, (
+    Form("comparison", "ResNet18 is significantly better than VGG16 in all settings, by 3 points. SGD beat Adam in 7 of 12 settings.", compare, (
         "[WITH ,] {a} (BE|performed|performs) HOW BETTER [{chance: beyond chance}] (than|to) {b} EXTENT",
         "[WITH ,] {a} HAS HOW BETTER SCORE than {b} EXTENT",
         "[WITH ,] {a} HOW BEATS {b} EXTENT",
@@ -221,21 +217,21 @@ FORMS = (
         "compared (with|to) {b} , {a} HAS HOW BETTER SCORE EXTENT",
         "of {f} , {a} BE HOW BETTER than {b} EXTENT",
     )),
-    grammar.Form("equivalent", "Adam and SGD are equivalent. ResNet18 and VGG16 cannot be told apart.", alike, (
+    Form("equivalent", "Adam and SGD are equivalent. ResNet18 and VGG16 cannot be told apart.", alike, (
         "[of {f} ,] {a} BE (equivalent|comparable) [(to|with) {b}] [in {m}] [WITH] [: they differed GAP]",
         "[of {f} ,] {a} {apart: could not} be told apart [in {m}] [WITH] [: they differed GAP]",
         "there BE {apart: no significant difference} between {a} [in {m}] [WITH]",
         "{a} HAS same SCORE",
     )),
-    grammar.Form("all others", "ResNet18 outperforms all others.", ahead, (
+    Form("all others", "ResNet18 outperforms all others.", ahead, (
         "{a} (BE HOW BETTER than|HOW BEATS) (all [other NOUN]|[all] others) [in {m}] [{chance: beyond chance}]",
     )),
-    grammar.Form("best", "ResNet18 had the highest accuracy, 95.45 %. VGG16 is the best network.", best, (
+    Form("best", "ResNet18 had the highest accuracy, 95.45 %. VGG16 is the best network.", best, (
         "{a} (BE|performed|performs) BEST [NOUN] [in {m}]",
         "{a} HAS BEST ({estimate: estimate}|SCORE) [, {x} [INTERVAL]]",
         "of {n} NOUN , {a} had BEST {estimate: estimate} : {m} {x} INTERVAL UNSEEN",
     )),
-    grammar.Form("score", "VGG16 reached an accuracy of 86.4 % (95 % interval 80 to 91 %). The best accuracy of ResNet18 was 0.95.", score, (
+    Form("score", "VGG16 reached an accuracy of 86.4 % (95 % interval 80 to 91 %). The best accuracy of ResNet18 was 0.95.", score, (
         "[WITH ,] {a} HAS [[mean] SCORE] [of] {x} [to {y}] [INTERVAL] [WITH] [« {d} »] [UNSEEN]",
         "[mean] SCORE of {a} BE {x} [to {y}] [INTERVAL] [WITH] [« {d} »] [UNSEEN]",
         "([{a}] BEST SCORE|BEST SCORE of {a}) BE {x} [WITH] [« {d} »]",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +26,9 @@ OWN = ({"configuration", "name", "verdict", "metric"}, {"configuration", "verdic
 NAME = re.compile(r"((.*[_ ])?(id|name|nr|no|number)|configuration|run|experiment|row|#)$", re.IGNORECASE)
 MATRIX = r"[\[(].*[\])]$"
 TIME = re.compile(r"time|duration|latency", re.IGNORECASE)
-
 MAX_NAMED = 4
 FAMILIES = {"best": "comparisons with the best", "all pairs": "all pairs"}
-Levels = Mapping[str, Iterable[str]]
+Levels = Mapping[str, Sequence[str]]
 Two = tuple[Sequence[str], Sequence[str]]
 
 
@@ -89,15 +88,15 @@ class Contrast:
         pair = next((pair for pair in pairs if {pair.a, pair.b} == {a, b} and a != b), None)
         if pair is None:
             return self
-        sign, ends = (1 if pair.a == a else -1), [(pair.low, pair.high)]
-        family = "all levels"
+        sign = 1 if pair.a == a else -1
         if isinstance(pair, Pair):
-            family = FAMILIES[pair.family]
-            ends.insert(0, (pair.low_all, pair.high_all))
-        both = [(low, high) for low, high in ends if low is not None and high is not None]
-        turned = both if sign == 1 else [(-high, -low) for low, high in both]
+            family, agree = FAMILIES[pair.family], 0
+            ends = [(pair.low_all, pair.high_all), (pair.low, pair.high)]
+        else:
+            family, agree = "all levels", pair.agree
+            ends = [pair.interval] if pair.interval else []
+        turned = ends if sign == 1 else [(-high, -low) for low, high in ends]
         value = self.value if pair.difference is None else sign * pair.difference
-        agree = pair.agree if isinstance(pair, LevelPair) else 0
         judged = replace(self, conclusion=pair.conclusion, intervals=turned, family=family)
         return replace(judged, value=value, agree=agree)
 
@@ -120,11 +119,10 @@ class ScoreTable:
     @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:
         """Factor -> levels, in the order of the table."""
-        every = [row.levels for row in self.rows]
-        names = dict.fromkeys(name for levels in every for name in levels)
-        return {
-            name: tuple(dict.fromkeys(levels[name] for levels in every if name in levels)) for name in names
-        }
+        levels: dict[str, dict[str, None]] = {}
+        for name, level in (pair for row in self.rows for pair in row.levels.items()):
+            levels.setdefault(name, {})[level] = None
+        return {name: tuple(of) for name, of in levels.items()}
 
     @property
     def limit(self) -> str:
@@ -134,8 +132,7 @@ class ScoreTable:
 
     def holding(self, wanted: Levels) -> list[Row]:
         """The configurations that have one of the levels of every factor that is named."""
-        sets = {factor: set(levels) for factor, levels in wanted.items()}
-        return [row for row in self.rows if all(row.levels.get(name) in of for name, of in sets.items())]
+        return [row for row in self.rows if all(row.levels.get(name) in of for name, of in wanted.items())]
 
     def of_rows(self, measure: ReportedMetric, a: Row, b: Row) -> Contrast | None:
         """Two configurations; None where one has no value."""
@@ -168,12 +165,8 @@ def of_verdict(verdict: Verdict, source: str = "verdict.json") -> ScoreTable:
     rows = []
     for result in verdict.configurations:
         scores = {name: of.estimate for name, of in result.metrics.items() if of.estimate is not None}
-        ends = [(name, of.low, of.high) for name, of in result.metrics.items()]
-        intervals = {
-            name: (low, high)
-            for name, low, high in ends
-            if low is not None and high is not None and low < high
-        }
+        ends = {name: of.interval for name, of in result.metrics.items()}
+        intervals = {name: both for name, both in ends.items() if both and both[0] < both[1]}
         rows.append(Row(result.name, result.levels, scores, intervals, result))
     if not any(row.values for row in rows):
         cure = "foldwise run goes on; foldwise report judges what is done."

@@ -88,9 +88,10 @@ def reliability_panel(title: str, bins: Sequence[ReliabilityBin], *, num_bins: i
     parts.append(svg.line(points, "curve winner"))
     for group, (left, top) in zip(bins, points, strict=True):
         words = f"predicted {score(group.mean, 2)}, came true {score(group.share, 2)}"
-        if group.low is not None and group.high is not None:
-            parts.append(svg.upright(left, y(group.low), y(group.high), "bar winner"))
-            words += f" ({interval(group.low, group.high)})"
+        if group.interval:
+            low, high = map(y, group.interval)
+            parts.append(svg.upright(left, low, high, "bar winner"))
+            words += f" ({interval(*group.interval)})"
         words += f"; {amount(group.count)} times"
         parts.append(svg.marker(left, top, shape="circle", class_="mark winner", size=3.4, title=words))
     parts += _counts(bins, x, num_bins)

@@ -125,20 +125,10 @@ def _point(spot: Spot, y: svg.Scale, *, few: bool, title: str) -> list[Markup]:
     result, kind = spot.result, standing(spot.result)
     faint = "" if spot.on_front or result.could_be_best else " faint"
     parts = []
-    if (
-        (few or not faint)
-        and result.low is not None
-        and result.high is not None
-        and y.inside(result.estimate or 0.0)
-    ):
-        parts.append(
-            svg.upright(
-                spot.x,
-                y.clamped(result.low),
-                y.clamped(result.high),
-                f"whisk {kind}" + ("" if spot.on_front else " faint"),
-            )
-        )
+    if (few or not faint) and result.interval and y.inside(result.estimate or 0.0):
+        low, high = map(y.clamped, result.interval)
+        class_ = f"whisk {kind}" + ("" if spot.on_front else " faint")
+        parts.append(svg.upright(spot.x, low, high, class_))
     shape = SHAPE_OF[kind] if y.inside(result.estimate or 0.0) else "triangle"
     hollow = " hollow" if spot.not_better else ""
     mark = {

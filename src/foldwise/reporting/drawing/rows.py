@@ -70,15 +70,15 @@ def _head(labels: Sequence[Markup], width: float, height: int, class_: str) -> M
 def interval_row(result: Trained, winner: ConfigurationResult | None, scale: Scale) -> Markup:
     """One configuration: bar from low to high, mark at the estimate, a ring per fold; shaded, the winner's interval."""
     middle, parts = ROW_HEIGHT / 2, grid(scale, 0, ROW_HEIGHT, 4)
-    if winner is not None and winner.low is not None and winner.high is not None:
-        left, right = scale.clamped(winner.low), scale.clamped(winner.high)
+    if winner is not None and winner.interval:
+        left, right = map(scale.clamped, winner.interval)
         parts.append(
             element("rect", x=left, width=max(right - left, 1), y=2, height=ROW_HEIGHT - 4, class_="shade")
         )
-    kind, estimate, low, high = standing(result), result.estimate, result.low, result.high
-    if low is not None and high is not None:
-        ends = {"x1": scale.clamped(low), "x2": scale.clamped(high)}
-        parts.append(element("line", **ends, y1=middle, y2=middle, class_=f"bar {kind}"))
+    kind, estimate, ends = standing(result), result.estimate, result.interval
+    if ends:
+        x1, x2 = map(scale.clamped, ends)
+        parts.append(element("line", x1=x1, x2=x2, y1=middle, y2=middle, class_=f"bar {kind}"))
     parts += [
         element("circle", cx=scale.clamped(fold.score), cy=middle, r=2.4, class_="ring")
         for fold in result.folds
@@ -89,7 +89,7 @@ def interval_row(result: Trained, winner: ConfigurationResult | None, scale: Sca
     elif estimate is not None:
         # The arrow alone: bar and rings would pile up at the edge as if they ended there.
         parts = [*grid(scale, 0, ROW_HEIGHT, 4), _beyond(estimate, scale)]
-    span = f", interval {interval(low, high)}" if low is not None else ""
+    span = f", interval {interval(*ends)}" if ends else ""
     title = f"{result.name}: {estimate_words(result)}{span}"
     return drawing(*parts, width=ROW_WIDTH, height=ROW_HEIGHT, title=title, class_="rowchart")
 

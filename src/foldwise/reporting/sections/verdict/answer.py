@@ -162,7 +162,7 @@ def _sentence(data: ReportData) -> str:
         failed = _num_failed(data)
         cause = f"{wording.count(failed, 'fit')} failed; the causes are listed below." if failed else ""
         return f"No configuration has a score. {cause or 'Nothing was trained yet.'}"
-    if winner.low is None:
+    if not winner.interval:
         done = f"{winner.num_done} of {wording.count(winner.num_planned, 'fit')}"
         return f"No configuration is complete. Of those with {done}, {winner.name} has the best {metric}: {wording.estimate(winner)}."
     return f"{winner.name} reached a {metric} of {with_interval(winner, data.confidence)} on images it had not seen."

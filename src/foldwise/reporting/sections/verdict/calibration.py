@@ -87,11 +87,11 @@ def sentence(record: ConfigurationCalibration) -> str:
 
 
 def _signed(gap: Overconfidence) -> str:
-    return f"{difference(gap.estimate)}{f' ({_ends(gap)})' if gap.low is not None else ''}"
+    return f"{difference(gap.estimate)}{f' ({_ends(gap)})' if gap.interval else ''}"
 
 
 def _ends(gap: Overconfidence) -> str:
-    return "" if gap.low is None else f"{difference(gap.low)} to {difference(gap.high)}"
+    return " to ".join(map(difference, gap.interval)) if gap.interval else ""
 
 
 def _size(gap: Overconfidence) -> str:
@@ -143,7 +143,7 @@ def thresholds_section(data: ReportData) -> dict[str, Any] | None:
 
 def _label_row(name: str, label: ClassThreshold, winner: ConfigurationResult) -> dict[str, Any]:
     measures = winner.per_class.get(name, {})
-    span = NOTHING if label.low is None else f"{score(label.low)} to {score(label.high)}"
+    span = " to ".join(map(score, label.interval)) if label.interval else NOTHING
     cells = [
         cell(score(label.median), label.median) | {"note": span},
         cell(f"{label.validation_positives:g}", label.validation_positives),

@@ -165,8 +165,8 @@ def boundary_section(data: ReportData) -> dict[str, Any] | None:
 def _distance(distance: ClassDistance) -> Cell:
     """Distances are given to a tenth of a pixel: boundaries are no finer."""
     notes = []
-    if distance.low is not None and distance.high is not None:
-        notes.append(f"{distance.low:.1f} to {distance.high:.1f}")
+    if distance.interval:
+        notes.append(" to ".join(f"{end:.1f}" for end in distance.interval))
     if distance.num_capped:
         notes.append(f"{count(distance.num_capped, 'image')} capped")
     words = NOTHING if distance.median is None else f"{distance.median:.1f}"

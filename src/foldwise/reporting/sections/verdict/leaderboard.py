@@ -79,7 +79,7 @@ def leaderboard(data: ReportData) -> dict[str, Any]:
 
 def _trained(baseline: BaselineResult) -> ShallowBaseline | None:
     """A shallow baseline with an interval; of a trivial one nothing was learnt, so it has an estimate only."""
-    return baseline if isinstance(baseline, ShallowBaseline) and baseline.low is not None else None
+    return baseline if isinstance(baseline, ShallowBaseline) and baseline.interval else None
 
 
 def _baseline(baseline: BaselineResult, winner: ConfigurationResult | None, scale: Scale) -> dict[str, Any]:

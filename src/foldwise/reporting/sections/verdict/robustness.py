@@ -158,10 +158,9 @@ def _cell(metrics: Sequence[ScoreEstimate], names: Sequence[str], left: float, b
         words = element("title", f"{METRICS[name].title}: {score(metric.estimate)}")
         size = {"x": x, "y": top, "width": wide - 2, "height": base - top}
         parts.append(element("rect", words, **size, class_=f"level hue{hue}"))
-        if metric.low is not None and metric.high is not None:
-            middle = x + wide / 2 - 1
-            ends = {"y1": y(metric.low), "y2": y(metric.high)}
-            parts.append(element("line", x1=middle, x2=middle, **ends, class_="whisker"))
+        if metric.interval:
+            middle, (y1, y2) = x + wide / 2 - 1, map(y, metric.interval)
+            parts.append(element("line", x1=middle, x2=middle, y1=y1, y2=y2, class_="whisker"))
     return [*parts, element("line", x1=left, x2=left + CELL[0] - 10, y1=base, y2=base, class_="axis")]
 
 
