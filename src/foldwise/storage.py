@@ -241,10 +241,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """The sorted paths below one of our folders that match a pattern of `glob`, without what others remove meanwhile.
-
-    `Path.glob` raises where a folder goes between being listed and being looked into, as leases do all the time.
-    """
+    """The sorted paths in one of our folders that match; `Path.glob` raises where others remove folders meanwhile."""
     return [folder / name for name in sorted(glob(pattern, root_dir=folder))]
 
 

@@ -94,7 +94,7 @@ FAULTS: dict[str, Fault] = {
     "one class": Fault(one_class_only, ("one class only: gel",)),
     "a class without a name": table("image,a,\u200b\ni0.png,0,1\ni1.png,1,0\ni2.png,1,1\n", "a class has no name"),
     "folders of a split": Fault(folders_of_a_split, ("test, train are named like parts of a split",)),
-    "too deep": Fault(class_folders_too_deep, ("2 images lie deeper than one folder: train/gel/a.png",)),
+    "too deep": Fault(class_folders_too_deep, ("train/ holds images in further folders (gel, other)", "point data.path at train/")),
     "classes in images/": Fault(classes_in_a_folder_called_images, ("point data.path at images/ itself",)),
     "microscope files": Fault(microscope_files, ("kinds that cannot be read: gel/scan.oib",)),
     "folders against table": Fault(class_folders_and_another_table, ("it calls gel/gel_0.png 'other' (line 2)", "data.layout: class_folders")),

@@ -76,8 +76,7 @@ def read_external(
     blank |= dict.fromkeys(("images", "masks", "table", "image_column", "label_columns", "group_column"))
     recognised = {"task": dataset.task, "classes": dataset.classes}
     spec = data.model_copy(update=blank | recognised | own)
-    group = validation.group if validation.group.startswith("pattern:") else "auto"
-    external = _read(spec, dataset, base, group, stated=own)
+    external = _read(spec, dataset, base, validation.group, stated=own)
     read = pack(external, spec, progress=progress)
     groups = join_groups(external, find_copies(read))
     errors = _differences(dataset, packed, external, read, data)
@@ -94,12 +93,18 @@ def _read(
 ) -> Dataset:
     """The external set; where it has not the task or classes of the study, the error is about it, not about the study."""
     try:
+        of_names = group if group.startswith("pattern:") else "auto"
         try:
-            return read_dataset(spec, base=base, group=group)
-        except DataError as error:  # of the parts of a split all are scored, since nothing is trained on any
+            return read_dataset(spec, base=base, group=of_names)
+        except DataError as error:
+            if (
+                f"validate.group={group}" in error.choices
+            ):  # what folders within folders mean, as in the study
+                return read_dataset(spec, base=base, group=group)
             if "validate.split=pooled_folders" not in error.choices:
                 raise
-            return read_dataset(spec, base=base, group=group, split="pooled_folders")
+            # Of the parts of a split all are scored, since nothing is trained on any.
+            return read_dataset(spec, base=base, group=of_names, split="pooled_folders")
     except SpecError as error:
         # Both were handed down from the study: nobody has written them, so that nobody can leave them out.
         inherited = {f"data.{key}" for key in ("task", "classes") if key not in stated}

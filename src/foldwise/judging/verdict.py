@@ -16,7 +16,7 @@ from foldwise.judging.verdict_configurations import (
     WRITTEN,
     BaselineResult,
     ConfigurationResult,
-    Ends,
+    Endpoints,
     ModelThroughput,
     RobustnessSection,
     VerdictPart,
@@ -85,7 +85,7 @@ class DecidingMetric(MetricFacts):
     equivalent_within: float
 
 
-class Answer(VerdictPart, Ends):
+class Answer(VerdictPart, Endpoints):
     """The winner, its numbers, and the sentence that says how sure it is."""
 
     configuration: str
@@ -109,7 +109,7 @@ class FailedItem(VerdictPart):
     message: str
 
 
-class SelectionSection(VerdictPart, Ends):
+class SelectionSection(VerdictPart, Endpoints):
     """The winner's score before and after it is corrected for having been chosen."""
 
     naive: float

@@ -26,8 +26,8 @@ class VerdictPart(BaseModel):
         return as_json(values, other=lambda part: part)  # parts of a verdict are plain already
 
 
-class Ends:
-    """What has the two ends of an interval, both None where there is none."""
+class Endpoints:
+    """What has the ends of an interval, both None where there is none."""
 
     if TYPE_CHECKING:
         low: Any
@@ -39,7 +39,7 @@ class Ends:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
-class ScoreEstimate(VerdictPart, Ends):
+class ScoreEstimate(VerdictPart, Endpoints):
     """A score with its interval."""
 
     estimate: float | None
@@ -144,7 +144,7 @@ Measures = dict[str, bool | float | None]
 Confusion = tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, ...], ...], ...]
 
 
-class Standing(VerdictPart, Ends):
+class Standing(VerdictPart, Endpoints):
     """What the comparison says of one configuration; all None for one that is not compared."""
 
     verdict: Rank
@@ -201,7 +201,7 @@ class TrivialBaseline(VerdictPart):
     per_class: dict[str, Measures]
 
 
-class ShallowBaseline(VerdictPart, Ends):
+class ShallowBaseline(VerdictPart, Endpoints):
     """A simple classifier of pixels, judged like every configuration but never the winner."""
 
     id: str

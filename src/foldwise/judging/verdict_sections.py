@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from foldwise.judging.verdict_configurations import Ends, MetricEstimate, ScoreEstimate, VerdictPart
+from foldwise.judging.verdict_configurations import Endpoints, MetricEstimate, ScoreEstimate, VerdictPart
 
 
-class ClassThreshold(VerdictPart, Ends):
+class ClassThreshold(VerdictPart, Endpoints):
     """The thresholds of one label over the fits."""
 
     mean: float | None
@@ -39,7 +39,7 @@ class ThresholdsSection(VerdictPart):
     compared: tuple[ThresholdMethodScores, ...]
 
 
-class ClassDistance(VerdictPart, Ends):
+class ClassDistance(VerdictPart, Endpoints):
     """HD95 of one class: the median over units in pixels, and the images it rests on."""
 
     median: float | None
@@ -81,7 +81,7 @@ class TemperatureRange(VerdictPart):
     folds: tuple[FoldTemperature, ...]
 
 
-class ReliabilityBin(VerdictPart, Ends):
+class ReliabilityBin(VerdictPart, Endpoints):
     """One interval of probabilities: their mean, and the share of them that came true."""
 
     mean: float
@@ -146,7 +146,7 @@ class LevelMean(VerdictPart):
 LevelConclusion = Literal["better", "equivalent", "not distinguishable", "not tested", "not estimable"]
 
 
-class LevelPair(VerdictPart, Ends):
+class LevelPair(VerdictPart, Endpoints):
     """The difference of two levels; `a` has the better mean."""
 
     a: str

@@ -33,7 +33,8 @@ T = TypeVar("T")
 
 NUM_LOOKED_AT = 40  # images, spread evenly, whose sizes and channels decide
 MOST_QUESTIONS = 20
-TURNS = ("data.decoding.", "data.run_order=")  # keys of answers that turn, invert or drop pixels
+# Keys of answers that turn, invert or drop pixels, or that say which folders are the classes.
+TURNS = ("data.decoding.", "data.run_order=", "data.classes=")
 # Folds, repeats and the share of the epochs, from what decides best to what is quickest.
 EFFORTS = ((5, 3, 1.0), (5, 1, 1.0), (5, 1, 0.5), (3, 1, 0.5), (3, 1, 0.25))
 HEAD = """\
@@ -71,7 +72,7 @@ def safest(question: Question) -> str | None:
 def first(question: Question) -> str | None:
     """The answer of whom does not want to be asked: also to what no study can be without; None where there is none.
 
-    None too where an answer turns, inverts or drops pixels: what was meant, only the owner of the images knows.
+    None too where an answer turns, inverts or drops pixels, or names the classes: what was meant, only the owner knows.
     """
     if question.severity != "error" or any(choice.startswith(TURNS) for choice in question.choices):
         return safest(question)

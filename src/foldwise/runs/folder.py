@@ -299,10 +299,8 @@ class RunFolder(RunPaths):
             self.withdraw(item_id)
         forget_rulings(matching(self.root / "search", "race-*/*.json"), chosen)
         if any(item_id.startswith("trial-") for item_id in chosen):
-            for choice in matching(
-                self.root / "search", "*/[ep]*-*.json"
-            ):  # another trial may be the best now
-                choice.unlink(missing_ok=True)
+            for choice in matching(self.root / "search", "*/[ep]*-*.json"):
+                choice.unlink(missing_ok=True)  # another trial may be the best now
         return len(chosen)
 
     def _put_away(self, item_id: str) -> Path:

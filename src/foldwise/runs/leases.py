@@ -301,8 +301,8 @@ def clean_up(folder: RunFolder) -> None:
         # Hidden ones are files that somebody is writing, or was, and may be anybody's own.
         if is_id(item_id) and folder.result(item_id) is not None:
             _remove(left)
-    for place in (root, folder.boundaries, root / "scratch"):
-        for left in filter(is_abandoned, matching(place, ".*")):
+    for parent in (root, folder.boundaries, root / "scratch"):
+        for left in filter(is_abandoned, matching(parent, ".*")):
             _remove(left)
 
 

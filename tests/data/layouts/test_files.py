@@ -221,7 +221,7 @@ def test_another_table_beside_deep_folders_is_no_table_of_labels(tmp_path):
     for k in range(4):
         save(tmp_path / f"{k}" / "images" / "a.png")
     (tmp_path / "boxes.csv").write_text("what,where\nx,1\n")
-    assert "4 images lie deeper than one folder" in refused(tmp_path)
+    assert "0/, 1/, 2/, 3/ hold images in further folders (images)" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["labels.xlsx", "train.XLS", "labels.ods", "labels.tsv"])

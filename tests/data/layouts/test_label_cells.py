@@ -9,7 +9,7 @@ import pytest
 import yaml
 from small_sets import save
 
-from foldwise.data.layouts.class_names import sameness
+from foldwise.data.class_names import sameness
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldwise.data.cases import Dataset, Finding, Severity
+from foldwise.data.class_names import alike
 from foldwise.data.folds import strata
 from foldwise.data.layouts.channel_files import suspected_channels
-from foldwise.data.layouts.class_names import alike
 from foldwise.study.ranges import IGNORE
 from foldwise.study.spec import Validation
 from foldwise.text import count, listed, some

@@ -20,7 +20,7 @@ from foldwise.data.formats.pixels import (
     resize_mask,
 )
 from foldwise.data.formats.reading import as_image, read_pixels
-from foldwise.data.layouts.census import as_colour
+from foldwise.data.masks.census import as_colour
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec, Decoding
 from foldwise.text import some

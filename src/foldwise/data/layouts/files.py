@@ -178,17 +178,30 @@ def errors_about(
     return [DataError(listed(names, noun, plural, rest), where=where, cure=cure)] if names else []
 
 
-def misplaced(root: Path) -> list[DataError]:
-    """Errors for images deeper down than in a folder of class folders: a class that is a folder of folders would be empty."""
-    deep = [path for path in image_files_below(root) if path.count("/") > 1]
-    cure = (
-        "Let every class be one folder with its images directly in it, or point data.path at the right folder; or leave"
-        " the folders as they are, and add labels.csv with the columns image (the path from here) and label. Images with"
-        " masks go into images/ and masks/, one mask an image, of its name."
-    )
-    return errors_about(
-        deep, "image lies", "images lie", "deeper than one folder", where=str(root), cure=cure
-    )
+def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
+    """An error for every stem that two files share, and for stems that differ only in case."""
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        by_stem[stem(path).casefold()].append(path)
+    return [
+        DataError(
+            f"{len(same)} {kind} share the name {stem(same[0])!r} but for case or suffix: {some(same)}",
+            cure="Keep one of them, or rename the others.",
+        )
+        for same in by_stem.values()
+        if len(same) > 1
+    ]
+
+
+def ignored(files: Collection[str]) -> list[str]:
+    """A sentence about files that were passed over, for the user; none where there are none."""
+    nouns = "file that is no image was", "files that are no images were"
+    return [f"{listed(files, *nouns, 'ignored')}."] if files else []
+
+
+def unused(folders: Collection[str]) -> list[str]:
+    """A sentence about folders that were passed over; none where there are none."""
+    return [f"Folders that were not used: {', '.join(folders)}."] if folders else []
 
 
 def misplaced_in(root: Path, images: str | None, masks: str) -> list[DataError]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -14,11 +14,12 @@ from foldwise.data.layouts.tables import Table, image_column, match_rows, table_
 from foldwise.errors import DataError, SpecError
 from foldwise.processes import try_apart
 from foldwise.study.spec import DataSpec
-from foldwise.text import composed, some
+from foldwise.text import composed, listed, some
 
 PATTERN_S = 20.0  # for a pattern to be looked for in all names; a million of them take one
 
 UNGROUPED = {"none", "near-duplicates"}
+FOLDERS = "folders"  # that lie within those of the classes, or around them, or in which images of a table lie
 Grouped = tuple[tuple[Case, ...], tuple[str, ...]]  # cases with their groups, and what to say about these
 
 
@@ -28,7 +29,7 @@ def with_groups(
     """The cases with their stated groups, and what to say about it.
 
     Args:
-        group: ``auto``, ``none``, ``near-duplicates``, ``pattern:<regex with one group>`` or a column name.
+        group: ``auto``, ``none``, ``near-duplicates``, ``folders``, ``pattern:<regex with one group>`` or a column name.
         tables: CSV files whose columns may be named, in order.
         folder: where names in the tables may start from, e.g. ``images``.
 
@@ -46,6 +47,8 @@ def with_groups(
         return tuple(replace(case, group=None) for case in cases), ()
     if column is None:
         return tuple(cases), ()
+    if group == FOLDERS:
+        return _by_folders(cases)
     if group != "auto" and data.group_column not in {None, group}:
         problem = f"data.group_column is {data.group_column!r}, but validate.group is {group!r}"
         raise SpecError(problem, where="validate.group", cure="State only one of them.")
@@ -53,9 +56,32 @@ def with_groups(
     return _by_column(cases, table_with(column, root, tables, where), column, data, folder)
 
 
+def grouped_by(cases: Sequence[Case], folders_of: Callable[[str], Sequence[str]]) -> tuple[Case, ...]:
+    """The cases with the outermost folder of those that may be their groups, by their names; None where there is none."""
+    return tuple(replace(case, group=next(iter(folders_of(case.name)), None)) for case in cases)
+
+
+def _by_folders(cases: Sequence[Case]) -> Grouped:
+    """The folders that a layout has read as groups; an image in none of them is a group of its own."""
+    folders = list(dict.fromkeys(case.group for case in cases if case.group is not None))
+    if not folders:
+        problem = "no image lies in a folder within that of its class, or below the folder of images"
+        cure = "State a column of a table, or pattern:<regex> on the file names."
+        raise SpecError(problem, where="validate.group", cure=cure)
+    names = [case.name if case.group is None else case.group for case in cases]
+    grouped, statements = _grouped(cases, names, f"the folders {some(folders)}")
+    alone = [case.name for case in cases if case.group is None]
+    words = "image lies in none of them and is a group", "images lie in none of them, each a group"
+    return grouped, (*statements, *([f"{listed(alone, *words, 'of its own')}."] if alone else []))
+
+
 def with_group_column(data: DataSpec, group: str) -> DataSpec:
     """The same with the column that `validate.group` names, if any: one that holds groups holds no labels."""
-    if data.group_column is not None or group in UNGROUPED | {"auto"} or group.startswith("pattern:"):
+    if (
+        data.group_column is not None
+        or group in UNGROUPED | {"auto", FOLDERS}
+        or group.startswith("pattern:")
+    ):
         return data
     return data.model_copy(update={"group_column": group})
 

@@ -1,133 +1,45 @@
-"""Images as files: a folder per class, a table with a row per image, or a folder of masks beside them."""
+"""Images as files: with a table that has a row for each, or with a folder of masks beside them."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
+from foldwise.data.class_names import tidy
 from foldwise.data.layouts.channel_files import (
     JoinedImages,
     images_at,
     suspected_channels,
     with_channels,
 )
-from foldwise.data.layouts.class_names import tidy
 from foldwise.data.layouts.files import (
     Finder,
     errors_about,
+    ignored,
     image_files,
     image_files_below,
-    misplaced,
     misplaced_in,
+    one_per_stem,
     other_files,
-    part_named,
     stem,
     subfolders,
+    unused,
 )
-from foldwise.data.layouts.labels import read_labels, stated_task
-from foldwise.data.layouts.listing import Listing, ignored, one_per_stem, unused
-from foldwise.data.layouts.masks import read_meaning
+from foldwise.data.layouts.groups import FOLDERS, grouped_by
+from foldwise.data.layouts.labels import read_labels
+from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.pairing import (
     channel_words,
     channels_cure,
     common_ending,
     match,
-    refuse_folder_per_image,
-    refuse_masks_among,
 )
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
-from foldwise.errors import DataError, FoldwiseError, SpecError
-from foldwise.text import composed, listed, natural, some
-
-
-def fits_folders(listing: Listing) -> str | None:
-    """That folders hold images, where none of them is called ``images``."""
-    folders = listing.images is None and (listing.class_folders or listing.has_nested_images)
-    return "folders that hold images" if folders else None
-
-
-def read_folders(listing: Listing) -> Dataset:
-    """The data set of a folder of class folders.
-
-    Raises:
-        SpecError: a class in data.classes has no folder, or the stated task does not fit.
-        DataError: fewer than two classes; images deeper down.
-    """
-    root, data, parts = listing.root, listing.data, listing.parts
-    names = {tidy(name) for part in parts.values() for name in part.class_folders}
-    folders, stated = sorted(names, key=natural), data.classes and tuple(map(tidy, data.classes))
-    errors = [error for part in parts.values() for error in misplaced(part.root)] + _split_names(listing)
-    if errors:
-        raise DataError.together(errors)
-    if stated is not None:
-        absent = [name for name in stated if name not in folders]
-        if absent:
-            problem = f"no folder of images is called {some(absent)}"
-            raise SpecError(problem, where="data.classes", cure=f"Name some of: {', '.join(folders)}.")
-    classes = stated or tuple(folders)
-    if data.layout != "class_folders" and stated is None:
-        for part in parts.values():
-            refuse_folder_per_image(part.root, part.class_folders)
-            refuse_masks_among(part.root, part.class_folders)
-    if len(classes) < 2:
-        problem = f"one class only: {', '.join(classes) or 'no folder holds images'}"
-        cure = "Put the images of every class into a folder of its own."
-        raise DataError(problem, where=str(root), cure=cure)
-    task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
-    joined = [images_at(_of_class(name, parts), data, where=str(root)) for name in classes]
-    images = [(image, name, k) for k, own in enumerate(joined) for image, name in own.names.items()]
-    cases = tuple(Case(i, name, image, None, (k,)) for i, (image, name, k) in enumerate(images))
-    counts = ", ".join(f"{name} {len(own.names)}" for name, own in zip(classes, joined, strict=True))
-    statements = [f"One folder per class was recognised: {counts}."]
-    statements += [line for start, part in parts.items() for line in _passed_over(part, start, classes)]
-    dataset = Dataset(root, task, classes, cases, "class_folders", tuple(statements), None)
-    return with_channels(dataset, data, joined)
-
-
-def _of_class(name: str, parts: Mapping[str, Listing]) -> list[str]:
-    """Paths from the root of the images of a class in all parts; a part may have none."""
-    return [
-        f"{start}{folder}/{file}"
-        for start, part in parts.items()
-        for folder in part.class_folders
-        if tidy(folder) == name
-        for file in image_files(part.root / folder)
-    ]
-
-
-def _split_names(listing: Listing) -> list[DataError]:
-    """An error where the folders are named like a split and nothing states that they are classes."""
-    folders = listing.class_folders
-    stated = listing.data.layout == "class_folders" or listing.data.classes is not None or listing.divided
-    if stated or not folders or not all(map(part_named, folders)):
-        return []
-    problem = f"the folders {', '.join(folders)} are named like parts of a split, not like classes"
-    cure = (
-        "Make one folder per class, in each part, and state validate.split: folders; or state data.layout:"
-        " class_folders."
-    )
-    return [DataError(problem, where=str(listing.root), cure=cure)]
-
-
-def _passed_over(listing: Listing, start: str, classes: tuple[str, ...]) -> list[str]:
-    """What was passed over in a folder of class folders, in sentences; `start` is where it lies."""
-    root, folders, statements = listing.root, listing.class_folders, []
-    if left := [f"{start}{name}" for name in folders if tidy(name) not in classes]:
-        statements.append(f"Folders left out because data.classes does not name them: {', '.join(left)}.")
-    if odd := [f"{start}{name}" for name in folders if composed(name) != tidy(name)]:
-        are = some(f"{name!r} is {tidy(name.removeprefix(start))!r}" for name in odd)
-        statements.append(f"Quotes and spaces are no part of a class name, nor of its folder's: {are}.")
-    if idle := [f"{start}{name}" for name in subfolders(root) if name not in folders]:
-        statements.append(f"Folders without images were ignored: {', '.join(idle)}.")
-    if loose := listing.loose_images:
-        nouns = "image beside the class folders was", "images beside the class folders were"
-        statements.append(f"{listed(loose, *nouns, 'ignored')}.")
-    used = [name for name in folders if tidy(name) in classes]
-    strange = [f"{start}{name}/{file}" for name in used for file in other_files(root / name)]
-    return statements + ignored(strange)
+from foldwise.data.masks.meaning import read_meaning
+from foldwise.errors import DataError, FoldwiseError
+from foldwise.text import natural, some
 
 
 def fits_table(listing: Listing) -> str | None:
@@ -168,6 +80,8 @@ def read_labelled(listing: Listing) -> Dataset:
         Case(i, name, image, None, labels.rows[rows[name]])
         for i, (image, name) in enumerate(joined.names.items())
     )
+    if listing.group == FOLDERS:
+        cases = grouped_by(cases, lambda name: listing.folders_of(name.removeprefix(f"{folder}/")))
     idle = [name for name in subfolders(root) if folder and name != folder.split("/")[0]]
     statements = (*labels.statements, *unused(idle))
     dataset = Dataset(root, labels.task, labels.classes, cases, "table", statements, None)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from foldwise.data.layouts.class_names import sameness, tidy
+from foldwise.data.class_names import sameness, tidy
 
 _CERTAIN = ("|", ";", "；")  # always between labels; no name is written with them
 _LISTING = (",", "，", "、")  # between labels where the cells between them are labels by themselves

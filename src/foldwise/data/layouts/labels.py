@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from foldwise.data.layouts.class_names import alike, read_classes, tidy
+from foldwise.data.class_names import alike, read_classes, tidy
 from foldwise.data.layouts.label_cells import (
     Joined,
     as_list,

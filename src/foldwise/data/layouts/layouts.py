@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
-from foldwise.data.layouts import image_folders, stacks
+from foldwise.data.layouts import class_folders, image_folders, stacks
 from foldwise.data.layouts.columns import reviewed, unused_columns
 from foldwise.data.layouts.files import (
     about_hidden,
@@ -23,6 +23,7 @@ from foldwise.data.layouts.files import (
     require_folder,
     subfolders,
     unreadable_files,
+    unused,
 )
 from foldwise.data.layouts.groups import with_group_column, with_groups
 from foldwise.data.layouts.listing import (
@@ -31,7 +32,6 @@ from foldwise.data.layouts.listing import (
     Listing,
     about_unreadable,
     of_other_kinds,
-    unused,
 )
 from foldwise.data.layouts.listing import class_folders as folders_of_images
 from foldwise.data.layouts.outlines import drawn
@@ -69,7 +69,7 @@ LAYOUTS: dict[str, Layout] = {
         image_folders.fits_masks, image_folders.read_masks, names_in_images=True, in_parts=True
     ),
     "table": Layout(image_folders.fits_table, image_folders.read_labelled, names_in_images=True),
-    "class_folders": Layout(image_folders.fits_folders, image_folders.read_folders, in_parts=True),
+    "class_folders": Layout(class_folders.fits_folders, class_folders.read_folders, in_parts=True),
 }
 
 
@@ -78,8 +78,7 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
 
     Args:
         base: the folder of the study file; a relative `data.path` starts there.
-        group: ``auto`` uses `data.group_column` if stated; a column of the table or of a metadata.csv;
-            ``pattern:<regex with one group>`` on file names; ``none`` or ``near-duplicates`` for none.
+        group: `validate.group`; see `with_groups`.
         split: `validate.split`: who divides the images.
 
     Raises:
@@ -91,7 +90,7 @@ def read_dataset(data: DataSpec, *, base: Path, group: str = "auto", split: str 
     assert data.path is not None
     root = _data_folder(data.path, base)
     refuse_broken_links(root)
-    listing = Listing(root, with_group_column(data, group), split=split)
+    listing = Listing(root, with_group_column(data, group), split=split, group=group)
     refuse_part_folders(listing)
     unlabelled = unused(listing.unlabelled) if listing.divided else []
     drawing = drawn(listing)

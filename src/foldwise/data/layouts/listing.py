@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
+from foldwise.data.class_names import read_legend
 from foldwise.data.formats.formats import is_stack_file
 from foldwise.data.formats.label_files import LABEL_SUFFIXES, kind_of, with_content
-from foldwise.data.layouts.class_names import read_legend
 from foldwise.data.layouts.files import (
     PARTS,
     image_files,
     image_files_below,
     on_disk,
     part_named,
-    stem,
     subfolders,
     unreadable_files,
 )
@@ -28,33 +26,6 @@ from foldwise.data.layouts.tables import is_review
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 from foldwise.text import composed, listed, natural, some
-
-
-def one_per_stem(paths: Sequence[str], kind: str) -> list[DataError]:
-    """An error for every stem that two files share, and for stems that differ only in case."""
-    by_stem: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        by_stem[stem(path).casefold()].append(path)
-    return [
-        DataError(
-            f"{len(same)} {kind} share the name {stem(same[0])!r} but for case or suffix: {some(same)}",
-            cure="Keep one of them, or rename the others.",
-        )
-        for same in by_stem.values()
-        if len(same) > 1
-    ]
-
-
-def ignored(files: Collection[str]) -> list[str]:
-    """A sentence about files that were passed over, for the user; none where there are none."""
-    nouns = "file that is no image was", "files that are no images were"
-    return [f"{listed(files, *nouns, 'ignored')}."] if files else []
-
-
-def unused(folders: Collection[str]) -> list[str]:
-    """A sentence about folders that were passed over; none where there are none."""
-    return [f"Folders that were not used: {', '.join(folders)}."] if folders else []
-
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir")
 JUDGE = "Tables of scores of other programs are judged without images: foldwise judge TABLE. For labels, put the images beside them."
@@ -66,7 +37,7 @@ SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
 class Listing:
     """What a data folder holds, as far as its layout is recognised by it; each part is looked up when first needed.
 
-    `split` is `validate.split`; with `divided`, folders called train, test and the like are parts of a split, each with a
+    `split` and `group` are those of `validate`; with `divided`, folders called train, test and the like are parts of a split, each with a
     whole layout in it. `labels` are the files from which its masks were drawn.
     """
 
@@ -76,10 +47,12 @@ class Listing:
         data: DataSpec,
         *,
         split: str = "auto",
+        group: str = "auto",
         parts: Mapping[str, Listing] = MappingProxyType({}),
         labels: Collection[str] = (),
     ) -> None:
         self.root, self.data, self.split, self._parts, self.labels = root, data, split, parts, labels
+        self.group = group
         self.divided = split in ("folders", "pooled_folders")
 
     @cached_property
@@ -225,6 +198,28 @@ class Listing:
     def loose_images(self) -> list[str]:
         """Names of the images that lie directly in the root."""
         return image_files(self.root)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether the study says which images belong together, or that none do."""
+        data = self.data
+        return self.group != "auto" or data.group_column is not None or data.slices_per_group is not None
+
+    @cached_property
+    def folders_of_images(self) -> dict[str, tuple[str, ...]]:
+        """By its path every image of all parts, and the folders that it lies in; see `folders_of`."""
+        inside = {start: image_files_below(part.root) for start, part in self.parts.items()}
+        every = (f"{start}{path}" for start, paths in inside.items() for path in paths)
+        return {path: self.folders_of(path) for path in every}
+
+    def folders_of(self, path: str) -> tuple[str, ...]:
+        """The names of the folders in which an image lies, the outermost first, but for those of a channel or a part."""
+        channels = self.data.channels if isinstance(self.data.channels, tuple) else ()
+        folders = [name for name in PurePosixPath(path).parts[:-1] if name not in channels]
+        part = next((name for name in folders if part_named(name)), None) if self.divided else None
+        if part is not None:
+            folders.remove(part)
+        return tuple(folders)
 
     @cached_property
     def has_nested_images(self) -> bool:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from foldwise.data.class_names import classes_of_objects
 from foldwise.data.formats.label_files import LABEL_FORMATS, kind_of, objects_in, with_content
 from foldwise.data.formats.reading import masks_in_cache, read_pixels
 from foldwise.data.formats.shapes import NOT_COUNTED, Shape, order_of_runs
 from foldwise.data.layouts.channel_files import images_at
-from foldwise.data.layouts.class_names import classes_of_objects
 from foldwise.data.layouts.files import (
     Finder,
     errors_about,

@@ -13,9 +13,9 @@ from foldwise.data.formats.reading import split_slice
 from foldwise.data.layouts.files import stem
 from foldwise.data.layouts.labels import Labels, indicator_labels, label_list
 from foldwise.data.layouts.listing import Listing
-from foldwise.data.layouts.masks import read_meaning
 from foldwise.data.layouts.pages import image_stacks, mask_files, other_images, stacks_recognised
 from foldwise.data.layouts.pairing import channel_words, match
+from foldwise.data.masks.meaning import read_meaning
 from foldwise.errors import DataError
 from foldwise.study.spec import DataSpec
 from foldwise.text import count, listed, natural, some

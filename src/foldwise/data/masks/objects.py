@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from foldwise.data.formats.pixels import MaskKey
-from foldwise.data.layouts.census import Census, MaskValues, as_code, show
+from foldwise.data.masks.census import Census, MaskValues, as_code, show
 from foldwise.text import count
 
 # A pair is a value in a mask. Below this many there is too little to tell: two masks of two classes make four.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foldwise.data.cases import NO_CLASS
+from foldwise.data.class_names import legend_beside
 from foldwise.data.formats.pixels import MaskKey
 from foldwise.data.formats.reading import DecodedMasks
-from foldwise.data.layouts.census import (
+from foldwise.data.masks.census import (
     BLACK,
     IGNORED,
     MAX_LISTED,
@@ -24,8 +25,7 @@ from foldwise.data.layouts.census import (
     suggestion,
     take_census,
 )
-from foldwise.data.layouts.class_names import legend_beside
-from foldwise.data.layouts.mask_objects import numbered_objects
+from foldwise.data.masks.objects import numbered_objects
 from foldwise.errors import DataError, SpecError
 from foldwise.study.ranges import IGNORE
 from foldwise.study.spec import DataSpec

@@ -1,0 +1,174 @@
+"""A folder of images for each class; in it, or around it, there may be a folder for each patient, animal or slide."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from foldwise.data.cases import Case, Dataset
+from foldwise.data.class_names import tidy
+from foldwise.data.layouts.channel_files import images_at, with_channels
+from foldwise.data.layouts.files import ignored, other_files, part_named, subfolders
+from foldwise.data.layouts.groups import FOLDERS, grouped_by
+from foldwise.data.layouts.labels import stated_task
+from foldwise.data.layouts.listing import MASK_FOLDERS, Listing
+from foldwise.data.layouts.pairing import refuse_folder_per_image, refuse_masks_among
+from foldwise.errors import DataError, SpecError
+from foldwise.text import composed, listed, natural, some
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An image, the name of the folder that is its class, and that of the one that may be its group; None without one."""
+
+    path: str
+    class_folder: str
+    group: str | None
+
+    @property
+    def label(self) -> str:
+        """Its class."""
+        return tidy(self.class_folder)
+
+    @property
+    def folder(self) -> str:
+        """The path of the folder in which it lies."""
+        return PurePosixPath(self.path).parent.as_posix()
+
+
+def fits_folders(listing: Listing) -> str | None:
+    """That folders hold images, where none of them is called ``images``."""
+    folders = listing.images is None and (listing.class_folders or listing.has_nested_images)
+    return "folders that hold images" if folders else None
+
+
+def read_folders(listing: Listing) -> Dataset:
+    """The data set of a folder of class folders.
+
+    What lies in folders within them is grouped by these with ``validate.group: folders``. Where the classes that a study names
+    are what only folders within folders are called, those around them are the groups.
+
+    Raises:
+        SpecError: a class in data.classes has no folder, or the stated task does not fit.
+        DataError: fewer than two classes; folders within folders, and the study does not say what they are.
+    """
+    root, data, parts = listing.root, listing.data, listing.parts
+    level = _level(listing)
+    placed = _placed(listing, level)
+    if errors := _unclear_folders(listing, placed, level) + _split_names(listing):
+        raise DataError.together(errors)
+    folders = sorted({image.label for image in placed}, key=natural)
+    stated = data.classes and tuple(map(tidy, data.classes))
+    if absent := [name for name in stated or () if name not in folders]:
+        problem = f"no folder of images is called {some(absent)}"
+        raise SpecError(problem, where="data.classes", cure=f"Name some of: {', '.join(folders)}.")
+    classes = stated or tuple(folders)
+    if data.layout != "class_folders" and stated is None:
+        for part in parts.values():
+            refuse_folder_per_image(part.root, part.class_folders)
+            refuse_masks_among(part.root, part.class_folders)
+    if len(classes) < 2:
+        problem = f"one class only: {', '.join(classes) or 'no folder holds images'}"
+        cure = "Put the images of every class into a folder of its own."
+        raise DataError(problem, where=str(root), cure=cure)
+    task = stated_task(data, "binary_classification" if len(classes) == 2 else "multiclass_classification")
+    of_class = {name: [image.path for image in placed if image.label == name] for name in classes}
+    joined = [images_at(paths, data, where=str(root)) for paths in of_class.values()]
+    images = [(image, name, k) for k, own in enumerate(joined) for image, name in own.names.items()]
+    cases = tuple(Case(i, name, image, None, (k,)) for i, (image, name, k) in enumerate(images))
+    if listing.group == FOLDERS:
+        cases = grouped_by(cases, lambda name: listing.folders_of(name)[1 - level :])
+    counts = ", ".join(f"{name} {len(own.names)}" for name, own in zip(classes, joined, strict=True))
+    statements = (f"One folder per class was recognised: {counts}.", *_passed_over(listing, placed, classes))
+    return with_channels(Dataset(root, task, classes, cases, "class_folders", statements, None), data, joined)
+
+
+def _level(listing: Listing) -> int:
+    """How many folders lie around those of the classes: 1 where only folders within folders are called as they are stated."""
+    stated = set(map(tidy, listing.data.classes or ()))
+    every = listing.folders_of_images.values()
+    outer, inner = ({tidy(folders[k]) for folders in every if folders[k:]} for k in (0, 1))
+    return 1 if stated and stated <= inner and not stated & outer else 0
+
+
+def _placed(listing: Listing, level: int) -> list[Placed]:
+    """The images that lie in folders of classes, part by part."""
+    return [
+        Placed(path, folders[level], next(iter(folders[1 - level :]), None))
+        for path, folders in listing.folders_of_images.items()
+        if folders[level:]
+    ]
+
+
+def _unclear_folders(listing: Listing, placed: Sequence[Placed], level: int) -> list[DataError]:
+    """The question what folders within folders are, or around those of the classes, where the study does not say it."""
+    groups = list(dict.fromkeys(image.group for image in placed if image.group is not None))
+    if not groups or listing.is_grouped:
+        return []
+    classes = list(dict.fromkeys(image.class_folder for image in placed))
+    outer, inner = (groups, classes) if level else (classes, groups)
+    hold = "hold" if outer[1:] else "holds"
+    problem = f"{some(f'{name}/' for name in outer)} {hold} images in further folders ({some(inner)})"
+    deeper = (
+        "If the classes lie deeper, point data.path at the folder that holds them; or add labels.csv with the columns image"
+        " (the path from here) and label."
+    )
+    if {name.casefold() for name in groups} & {*MASK_FOLDERS}:
+        cure = f"Images with masks go into images/ and masks/, one mask an image, of its name. {deeper}"
+        return [DataError(problem, where=str(listing.root), cure=cure)]
+    if all(map(part_named, groups)):
+        choices = ["validate.split=folders", "validate.split=pooled_folders"]
+        cure = "State validate.split: folders to train and test by these, or pooled_folders to make new folds of all images."
+        return [DataError(problem, where=str(listing.root), cure=cure, choices=choices)]
+    if len(classes) == 1 and not level:
+        cure = f"If these are the classes, point data.path at {classes[0]}/."
+        return [DataError(problem, where=str(listing.root), cure=cure)]
+    meanings = {"validate.group: none": "they mean nothing"}
+    if len(groups) > 1:
+        each = "each is a patient, an animal or the like, whose images belong together"
+        meanings = {"validate.group: folders": each, **meanings}
+    places = {(image.class_folder, image.group) for image in placed if image.group is not None}
+    in_several = all(num > 1 for num in Counter(of for _, of in places).values())
+    if not level and 1 < len(groups) <= len(classes) and in_several:
+        meanings = {f"data.classes: {json.dumps(groups)}": "these are the classes", **meanings}
+    ways = "; or ".join(f"{state} if {meaning}" for state, meaning in meanings.items())
+    choices = [state.replace(": ", "=", 1) for state in meanings]
+    return [DataError(problem, where=str(listing.root), cure=f"State {ways}. {deeper}", choices=choices)]
+
+
+def _split_names(listing: Listing) -> list[DataError]:
+    """An error where the folders are named like a split and nothing states that they are classes."""
+    folders = listing.class_folders
+    stated = listing.data.layout == "class_folders" or listing.data.classes is not None or listing.divided
+    if stated or not folders or not all(map(part_named, folders)):
+        return []
+    problem = f"the folders {', '.join(folders)} are named like parts of a split, not like classes"
+    cure = (
+        "Make one folder per class, in each part, and state validate.split: folders; or state data.layout:"
+        " class_folders."
+    )
+    return [DataError(problem, where=str(listing.root), cure=cure)]
+
+
+def _passed_over(listing: Listing, placed: Sequence[Placed], classes: Sequence[str]) -> list[str]:
+    """What was passed over in a folder of class folders, in sentences."""
+    statements = []
+    if left := list(dict.fromkeys(image.folder for image in placed if image.label not in classes)):
+        statements.append(f"Folders left out because data.classes does not name them: {some(left)}.")
+    names = dict.fromkeys(image.class_folder for image in placed)
+    if odd := [f"{name!r} is {tidy(name)!r}" for name in names if composed(name) != tidy(name)]:
+        statements.append(f"Quotes and spaces are no part of a class name, nor of its folder's: {some(odd)}.")
+    used = {above for path in listing.folders_of_images for above in map(str, PurePosixPath(path).parents)}
+    every = [f"{start}{name}" for start, part in listing.parts.items() for name in subfolders(part.root)]
+    if idle := [name for name in every if name not in used]:
+        statements.append(f"Folders without images were ignored: {', '.join(idle)}.")
+    inside = {image.path for image in placed}
+    if loose := [path for path in listing.folders_of_images if path not in inside]:
+        nouns = "image beside the class folders was", "images beside the class folders were"
+        statements.append(f"{listed(loose, *nouns, 'ignored')}.")
+    read = dict.fromkeys(image.folder for image in placed if image.label in classes)
+    strange = [f"{name}/{file}" for name in read for file in other_files(listing.root / name)]
+    return statements + ignored(strange)

@@ -1,0 +1,172 @@
+"""Folders of classes in which there are folders, or which lie in folders: of patients, of a split, or of nothing."""
+
+import pytest
+from small_sets import save
+
+from foldwise.data.layouts.layouts import read_dataset
+from foldwise.errors import DataError, SpecError
+from foldwise.study.spec import DataSpec
+
+
+def read(root, group="auto", split="auto", **data):
+    return read_dataset(DataSpec(path=str(root), **data), base=root.parent, group=group, split=split)
+
+
+def refused(root, **stated):
+    with pytest.raises(DataError) as caught:
+        read(root, **stated)
+    return caught.value
+
+
+def groups_of(dataset):
+    return {case.name: case.group for case in dataset.cases}
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """Two classes, four patients, one of whom is in both."""
+    for place, folder in enumerate(["cat/p1", "cat/p2", "cat/p10", "dog/p2", "dog/p4"]):
+        for k in range(2):
+            save(tmp_path / folder / f"{place}_{k}.png")
+    return tmp_path
+
+
+def test_folders_of_patients_within_classes_are_asked_about(patients):
+    error = refused(patients)
+    assert error.what == "cat/, dog/ hold images in further folders (p1, p2, p10, p4)"
+    assert error.cure.startswith(
+        "State validate.group: folders if each is a patient, an animal or the like, whose images belong together;"
+        " or validate.group: none if they mean nothing. If the classes lie deeper, "
+    )
+    assert error.choices == ("validate.group=folders", "validate.group=none")
+
+
+def test_folders_as_groups(patients):
+    save(patients / "dog" / "alone.png")
+    save(patients / "cat" / "p1" / "slide" / "deep.png")
+    dataset = read(patients, group="folders")
+    assert dataset.classes == ("cat", "dog")
+    assert groups_of(dataset) == {
+        **{f"cat/p1/0_{k}.png": "p1" for k in range(2)},
+        "cat/p1/slide/deep.png": "p1",
+        **{f"cat/p2/1_{k}.png": "p2" for k in range(2)},
+        **{f"cat/p10/2_{k}.png": "p10" for k in range(2)},
+        **{f"dog/p2/3_{k}.png": "p2" for k in range(2)},
+        **{f"dog/p4/4_{k}.png": "p4" for k in range(2)},
+        "dog/alone.png": "dog/alone.png",
+    }
+    assert [dataset.classes[case.labels[0]] == case.name[:3] for case in dataset.cases] == [True] * 12
+    said = " ".join(dataset.statements)
+    assert "5 groups of 12 images come from the folders p1, p2, p10, p4." in said
+    assert "1 image lies in none of them and is a group of its own: dog/alone.png." in said
+
+
+@pytest.mark.parametrize("group", ["none", "near-duplicates", r"pattern:^(\d)_"])
+def test_folders_that_mean_nothing(patients, group):
+    dataset = read(patients, group=group)
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.cases) == 10
+    assert not {"p1", "p2"} & set(groups_of(dataset).values())
+
+
+def test_one_folder_in_every_class_is_no_group(tmp_path):
+    for name in ("cat", "dog"):
+        save(tmp_path / name / "pictures" / "a.png")
+    error = refused(tmp_path)
+    assert error.choices == ("validate.group=none",)
+    assert error.cure.startswith("State validate.group: none if they mean nothing. ")
+    assert read(tmp_path, group="none").classes == ("cat", "dog")
+
+
+def test_classes_within_folders_of_patients(tmp_path):
+    for patient in ("8863", "8864", "8865"):
+        for name in ("0", "1"):
+            save(tmp_path / patient / name / f"{patient}_{name}.png")
+    error = refused(tmp_path)
+    assert error.cure.startswith(
+        'State data.classes: ["0", "1"] if these are the classes; or validate.group: folders if'
+    )
+    assert error.choices == ('data.classes=["0", "1"]', "validate.group=folders", "validate.group=none")
+    error = refused(tmp_path, classes=["0", "1"])
+    assert error.what == "8863/, 8864/, 8865/ hold images in further folders (0, 1)"
+    assert error.choices == ("validate.group=folders", "validate.group=none")
+    save(tmp_path / "8863" / "overview.png")
+    dataset = read(tmp_path, classes=["0", "1"], group="folders")
+    assert dataset.classes == ("0", "1")
+    assert {name: (group, name.split("/")[1]) for name, group in groups_of(dataset).items()} == {
+        f"{p}/{c}/{p}_{c}.png": (p, c) for p in ("8863", "8864", "8865") for c in ("0", "1")
+    }
+    assert [dataset.classes[case.labels[0]] for case in dataset.cases] == [
+        case.name.split("/")[1] for case in dataset.cases
+    ]
+    assert any(
+        "1 image beside the class folders was ignored: 8863/overview.png" in line
+        for line in dataset.statements
+    )
+
+
+def test_parts_of_a_split_within_classes(tmp_path):
+    for name in ("cat", "dog"):
+        for part in ("train", "test"):
+            for patient in ("p1", "p2"):
+                save(tmp_path / name / part / f"{part}{patient}" / f"{name}.png")
+    assert refused(tmp_path).choices == ("validate.split=folders", "validate.split=pooled_folders")
+    assert refused(tmp_path, split="folders").choices == ("validate.group=folders", "validate.group=none")
+    dataset = read(tmp_path, split="folders", group="folders")
+    assert {case.name: (case.part, case.group) for case in dataset.cases} == {
+        f"{name}/{part}/{part}{patient}/{name}.png": (part, f"{part}{patient}")
+        for name in ("cat", "dog")
+        for part in ("train", "test")
+        for patient in ("p1", "p2")
+    }
+
+
+def test_patients_within_classes_within_parts(tmp_path):
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            save(tmp_path / part / name / f"{part}1" / f"{name}.png")
+    dataset = read(tmp_path, split="folders", group="folders")
+    assert dataset.classes == ("cat", "dog")
+    assert {case.group for case in dataset.cases} == {"train1", "test1"}
+
+
+def test_masks_within_folders_are_no_patients(tmp_path):
+    for image in ("a", "b", "c"):
+        save(tmp_path / image / "images" / f"{image}.png")
+        save(tmp_path / image / "masks" / f"{image}.png")
+    error = refused(tmp_path)
+    assert error.choices == ()
+    assert error.cure.startswith(
+        "Images with masks go into images/ and masks/, one mask an image, of its name."
+    )
+
+
+def test_folders_of_channels_are_no_groups(tmp_path):
+    for patient in ("p1", "p2"):
+        for name in ("cat", "dog"):
+            for channel in ("red", "green"):
+                save(tmp_path / name / patient / channel / f"{patient}{name}.png")
+    dataset = read(tmp_path, group="folders", channels=["red", "green"])
+    assert {case.name: case.group for case in dataset.cases} == {
+        f"{name}/{patient}/{patient}{name}.png": patient
+        for name in ("cat", "dog")
+        for patient in ("p1", "p2")
+    }
+
+
+def test_folders_as_groups_of_a_table(tmp_path):
+    names = [f"images/p{k % 3}/{k}.png" for k in range(6)]
+    for name in names:
+        save(tmp_path / name)
+    (tmp_path / "labels.csv").write_text(
+        "image,label\n" + "".join(f"{n},{'ab'[k % 2]}\n" for k, n in enumerate(names))
+    )
+    assert groups_of(read(tmp_path, group="folders")) == {name: name.split("/")[1] for name in names}
+
+
+def test_folders_as_groups_where_there_are_none(tmp_path):
+    for name in ("cat", "dog"):
+        save(tmp_path / name / f"{name}.png")
+    with pytest.raises(SpecError, match="no image lies in a folder within that of its class") as caught:
+        read(tmp_path, group="folders")
+    assert caught.value.where == "validate.group"
