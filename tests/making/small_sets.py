@@ -41,6 +41,13 @@ def pairs(root: Path, masks: list[np.ndarray] | None = None) -> None:
         save(root / "masks" / f"cell_{place}.png", mask)
 
 
+def masks_beside(root: Path, folders: tuple[str, ...] = (".",), ending: str = "_mask") -> None:
+    for folder in folders:
+        for place in range(3):
+            save(root / folder / f"cell_{place}.png")
+            save(root / folder / f"cell_{place}{ending}.png", blob())
+
+
 def labelled(root: Path, table: str, num_images: int = 3) -> None:
     for place in range(num_images):
         save(root / "images" / f"i{place}.png")

@@ -45,7 +45,7 @@ class ExternalData(Node):
     """A fixed external set, which is only scored; what is not stated is as for the images of the study."""
 
     path: str
-    layout: Literal["auto", "class_folders", "image_mask", "table", "arrays"] = "auto"
+    layout: Literal["auto", "class_folders", "image_mask", "masks_beside", "table", "arrays"] = "auto"
     images: str | None = None
     masks: str | None = None
     table: str | None = None
@@ -81,7 +81,7 @@ class DataSpec(Node):
     path: str | None = None
     phantom: PhantomData | None = None
     source: str | None = None
-    layout: Literal["auto", "class_folders", "image_mask", "table", "arrays"] = "auto"
+    layout: Literal["auto", "class_folders", "image_mask", "masks_beside", "table", "arrays"] = "auto"
     task: Literal["auto"] | Task = "auto"
     channels: Annotated[
         Literal["native", "gray", "rgb"] | tuple[str, ...],

@@ -130,17 +130,6 @@ def test_patients_within_classes_within_parts(tmp_path):
     assert {case.group for case in dataset.cases} == {"train1", "test1"}
 
 
-def test_masks_within_folders_are_no_patients(tmp_path):
-    for image in ("a", "b", "c"):
-        save(tmp_path / image / "images" / f"{image}.png")
-        save(tmp_path / image / "masks" / f"{image}.png")
-    error = refused(tmp_path)
-    assert error.choices == ()
-    assert error.cure.startswith(
-        "Images with masks go into images/ and masks/, one mask an image, of its name."
-    )
-
-
 def test_folders_of_channels_are_no_groups(tmp_path):
     for patient in ("p1", "p2"):
         for name in ("cat", "dog"):

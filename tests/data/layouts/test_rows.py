@@ -4,7 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from small_sets import blob, labelled, pairs, stacks, two_classes
+from small_sets import blob, labelled, masks_beside, pairs, stacks, two_classes
 
 from foldwise.data.cache.packing import pack
 from foldwise.data.formats import formats
@@ -21,6 +21,7 @@ FOLDERS = {
     "image_mask": pairs,
     "table": lambda root: labelled(root, "image,label\ni0.png,a\ni1.png,b\ni2.png,a\n"),
     "class_folders": two_classes,
+    "masks_beside": masks_beside,
 }
 
 

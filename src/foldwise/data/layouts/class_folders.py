@@ -12,10 +12,11 @@ from foldwise.data.cases import Case, Dataset
 from foldwise.data.class_names import tidy
 from foldwise.data.layouts.channel_files import images_at, with_channels
 from foldwise.data.layouts.files import ignored, other_files, part_named, subfolders
-from foldwise.data.layouts.groups import FOLDERS, grouped_by
+from foldwise.data.layouts.groups import FOLDERS, ask_for_groups, grouped_by
 from foldwise.data.layouts.labels import stated_task
-from foldwise.data.layouts.listing import MASK_FOLDERS, Listing
-from foldwise.data.layouts.pairing import refuse_folder_per_image, refuse_masks_among
+from foldwise.data.layouts.listing import Listing
+from foldwise.data.layouts.masks_beside import about_masks
+from foldwise.data.layouts.pairing import LABEL_WORDS, refuse_folder_per_image, refuse_masks_among
 from foldwise.errors import DataError, SpecError
 from foldwise.text import composed, listed, natural, some
 
@@ -112,13 +113,8 @@ def _unclear_folders(listing: Listing, placed: Sequence[Placed], level: int) -> 
     outer, inner = (groups, classes) if level else (classes, groups)
     hold = "hold" if outer[1:] else "holds"
     problem = f"{some(f'{name}/' for name in outer)} {hold} images in further folders ({some(inner)})"
-    deeper = (
-        "If the classes lie deeper, point data.path at the folder that holds them; or add labels.csv with the columns image"
-        " (the path from here) and label."
-    )
-    if {name.casefold() for name in groups} & {*MASK_FOLDERS}:
-        cure = f"Images with masks go into images/ and masks/, one mask an image, of its name. {deeper}"
-        return [DataError(problem, where=str(listing.root), cure=cure)]
+    if {name.casefold() for name in groups} & LABEL_WORDS:
+        return [about_masks(problem, listing)]
     if all(map(part_named, groups)):
         choices = ["validate.split=folders", "validate.split=pooled_folders"]
         cure = "State validate.split: folders to train and test by these, or pooled_folders to make new folds of all images."
@@ -126,17 +122,15 @@ def _unclear_folders(listing: Listing, placed: Sequence[Placed], level: int) -> 
     if len(classes) == 1 and not level:
         cure = f"If these are the classes, point data.path at {classes[0]}/."
         return [DataError(problem, where=str(listing.root), cure=cure)]
-    meanings = {"validate.group: none": "they mean nothing"}
-    if len(groups) > 1:
-        each = "each is a patient, an animal or the like, whose images belong together"
-        meanings = {"validate.group: folders": each, **meanings}
     places = {(image.class_folder, image.group) for image in placed if image.group is not None}
     in_several = all(num > 1 for num in Counter(of for _, of in places).values())
-    if not level and 1 < len(groups) <= len(classes) and in_several:
-        meanings = {f"data.classes: {json.dumps(groups)}": "these are the classes", **meanings}
-    ways = "; or ".join(f"{state} if {meaning}" for state, meaning in meanings.items())
-    choices = [state.replace(": ", "=", 1) for state in meanings]
-    return [DataError(problem, where=str(listing.root), cure=f"State {ways}. {deeper}", choices=choices)]
+    may_be_classes = not level and 1 < len(groups) <= len(classes) and in_several
+    others = {f"data.classes: {json.dumps(groups)}": "these are the classes"} if may_be_classes else {}
+    more = (
+        " If the classes lie deeper, point data.path at the folder that holds them; or add labels.csv with the columns image"
+        " (the path from here) and label."
+    )
+    return [ask_for_groups(problem, groups, listing.root, others=others, more=more)]
 
 
 def _split_names(listing: Listing) -> list[DataError]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from foldwise.data.cases import Case
 from foldwise.data.formats.reading import split_slice
@@ -54,6 +55,29 @@ def with_groups(
         raise SpecError(problem, where="validate.group", cure="State only one of them.")
     where = "data.group_column" if group == "auto" else "validate.group"
     return _by_column(cases, table_with(column, root, tables, where), column, data, folder)
+
+
+def ask_for_groups(
+    problem: str,
+    groups: Sequence[str],
+    root: Path,
+    *,
+    others: Mapping[str, str] = MappingProxyType({}),
+    more: str = "",
+) -> DataError:
+    """The question what folders are, where a study does not say it: of patients or the like, or of nothing.
+
+    Args:
+        groups: the names of the folders.
+        others: what else they may be, by what then is to be stated: ``data.classes: [a, b]`` -> ``these are the classes``.
+        more: of the cure.
+    """
+    each = "each is a patient, an animal or the like, whose images belong together"
+    meanings = {**others} | ({"validate.group: folders": each} if len(groups) > 1 else {})
+    meanings |= {"validate.group: none": "they mean nothing"}
+    ways = "; or ".join(f"{state} if {meaning}" for state, meaning in meanings.items())
+    choices = [state.replace(": ", "=", 1) for state in meanings]
+    return DataError(problem, where=str(root), cure=f"State {ways}.{more}", choices=choices)
 
 
 def grouped_by(cases: Sequence[Case], folders_of: Callable[[str], Sequence[str]]) -> tuple[Case, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -27,9 +28,10 @@ from foldwise.data.layouts.files import (
     subfolders,
     unused,
 )
-from foldwise.data.layouts.groups import FOLDERS, grouped_by
+from foldwise.data.layouts.groups import FOLDERS, ask_for_groups, grouped_by
 from foldwise.data.layouts.labels import read_labels
 from foldwise.data.layouts.listing import Listing
+from foldwise.data.layouts.masks_beside import about_masks, images_and_masks_of, pairing_errors, without_kinds
 from foldwise.data.layouts.pairing import (
     channel_words,
     channels_cure,
@@ -38,7 +40,7 @@ from foldwise.data.layouts.pairing import (
 )
 from foldwise.data.layouts.tables import image_column, match_rows, read_table, unlisted
 from foldwise.data.masks.meaning import read_meaning
-from foldwise.errors import DataError, FoldwiseError
+from foldwise.errors import DataError, FoldwiseError, SpecError
 from foldwise.text import natural, some
 
 
@@ -135,12 +137,52 @@ def read_masks(listing: Listing) -> Dataset:
     if errors := [error for own in read for error in own.errors]:
         raise DataError.together(errors)
     pairs = [pair for own in read for pair in own.pairs]
-    meaning = read_meaning(root, [mask for _, _, mask in pairs], data)
-    cases = tuple(Case(i, name, image, mask, ()) for i, (name, image, mask) in enumerate(pairs))
-    statements = (*(line for own in read for line in own.statements), *meaning.statements)
-    dataset = Dataset(root, meaning.task, meaning.classes, cases, "image_mask", statements, meaning.values)
-    dataset = replace(dataset, decoded_masks=meaning.decoded)
+    statements = [line for own in read for line in own.statements]
+    dataset = _segmented(listing, "image_mask", pairs, statements)
     return with_channels(dataset, data, [own.joined for own in read])
+
+
+def read_masks_beside(listing: Listing) -> Dataset:
+    """The data set of images with masks beside them, or in folders of patients or the like.
+
+    Raises:
+        SpecError: the study names channel files, or classes or a task that do not fit.
+        DataError: images and masks do not pair up; folders of which the study does not say what they are; mask values are
+            unclear.
+    """
+    root, both = listing.root, images_and_masks_of(listing.folders_of_images)
+    if isinstance(listing.data.channels, tuple):
+        problem = "images of channel files cannot have their masks beside them"
+        raise SpecError(problem, where="data.channels", cure="Put images into images/ and masks into masks/.")
+    if errors := pairing_errors(both, str(root)):
+        raise DataError.together(errors)
+    if both.folders and not listing.is_grouped:
+        raise ask_for_groups(f"images and masks lie in folders ({some(both.folders)})", both.folders, root)
+    paths = sorted(
+        ((both.images[name], both.masks[name]) for name in both.pairs), key=lambda pair: natural(pair[0])
+    )
+    called = f", called as they are with {both.ending} at the end" if both.ending else ""
+    paired = f"{len(paths)} images were paired with the masks beside them{called}."
+    folders = dict.fromkeys(PurePosixPath(path).parent for pair in paths for path in pair)
+    strange = [(folder / name).as_posix() for folder in folders for name in other_files(root / folder)]
+    pairs = [(image, image, mask) for image, mask in paths]
+    dataset = _segmented(listing, "masks_beside", pairs, [paired, *ignored(strange)])
+    if listing.group != FOLDERS:
+        return dataset
+    return replace(
+        dataset, cases=grouped_by(dataset.cases, lambda name: without_kinds(listing.folders_of(name)))
+    )
+
+
+def _segmented(
+    listing: Listing, layout: str, pairs: Sequence[tuple[str, str, str]], statements: Sequence[str]
+) -> Dataset:
+    """The data set of images and masks: (name, image, mask) of each case."""
+    meaning = read_meaning(listing.root, [mask for _, _, mask in pairs], listing.data)
+    cases = tuple(Case(i, name, image, mask, ()) for i, (name, image, mask) in enumerate(pairs))
+    about, values = (*statements, *meaning.statements), meaning.values
+    dataset = Dataset(listing.root, meaning.task, meaning.classes, cases, layout, about, values)
+    return replace(dataset, decoded_masks=meaning.decoded)
 
 
 @dataclass(frozen=True)
@@ -172,6 +214,8 @@ def _paired(listing: Listing, start: str, whole: Path) -> _Paired:
         shown = f"{start}{masks}"
     names, mask_of = list(joined.names.values()), [f"{shown}/{name}" for name in image_files(root / masks)]
     errors = misplaced_in(root, None if by_channel else images, masks)
+    if errors and (question := about_masks(f"{images}/ and {masks}/ hold folders", listing)).choices:
+        raise question
     errors += one_per_stem(names, "images") + one_per_stem(mask_of, "masks")
     matched = match(names, mask_of)
     if matched is None:

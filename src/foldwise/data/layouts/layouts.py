@@ -5,13 +5,13 @@ A new layout is two functions, what it fits and how it is read, and a row here; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foldwise.data.cases import Dataset
 from foldwise.data.formats.formats import readable
-from foldwise.data.layouts import class_folders, image_folders, stacks
+from foldwise.data.layouts import class_folders, image_folders, masks_beside, stacks
 from foldwise.data.layouts.columns import reviewed, unused_columns
 from foldwise.data.layouts.files import (
     about_hidden,
@@ -68,6 +68,7 @@ LAYOUTS: dict[str, Layout] = {
     "image_mask": Layout(
         image_folders.fits_masks, image_folders.read_masks, names_in_images=True, in_parts=True
     ),
+    "masks_beside": Layout(masks_beside.fits, image_folders.read_masks_beside, in_parts=True),
     "table": Layout(image_folders.fits_table, image_folders.read_labelled, names_in_images=True),
     "class_folders": Layout(class_folders.fits_folders, class_folders.read_folders, in_parts=True),
 }
@@ -142,9 +143,8 @@ def _check(dataset: Dataset, data: DataSpec) -> None:
         )
     if len(dataset.classes) < 2:
         problem = f"there is one class only: {some(dataset.classes)}"
-        raise DataError(
-            problem, where=str(root), cure="Add images of another class: a comparison needs two at least."
-        )
+        cure = "Add images of another class: a comparison needs two at least."
+        raise DataError(problem, where=str(root), cure=cure)
     if not all(name.strip() for name in dataset.classes):
         problem = "a class has no name, or only letters that cannot be seen"
         raise DataError(problem, where=str(root), cure="Name its column, its folder or its cells.")
@@ -214,17 +214,22 @@ def _masks_or_table(listing: Listing) -> tuple[str, str]:
     """Images with both masks and a table: the study must say which, by naming one of them or the task."""
     data, images, masks, table = listing.data, listing.images, listing.masks, listing.table
     assert table is not None
+    layout, choice = (
+        ("image_mask", f"data.masks={masks}") if masks else ("masks_beside", "data.layout=masks_beside")
+    )
+    shown, beside = f"{images}/" if images else "the images", f"{masks}/" if masks else "masks beside them"
     if data.masks is None and data.table is None and data.task == "auto":
-        problem = f"{images}/ could be segmented ({masks}/) or classified ({table.name})"
+        problem = f"{shown} could be segmented ({beside}) or classified ({table.name})"
         cure = (
             "State data.task: binary_segmentation or multiclass_segmentation for the masks; binary_classification,"
             " multiclass_classification or multilabel_classification for the table."
         )
-        choices = f"data.masks={masks}", f"data.table={table.name}"
-        raise DataError(problem, where=str(listing.root), cure=cure, choices=choices)
+        raise DataError(
+            problem, where=str(listing.root), cure=cure, choices=[choice, f"data.table={table.name}"]
+        )
     if data.task.endswith("classification") or (data.task == "auto" and data.table is not None):
-        return "table", f"{images}/ with {table.name}"
-    return "image_mask", f"{images}/ with {masks}/"
+        return "table", f"{shown} with {table.name}"
+    return layout, f"{shown} with {beside}"
 
 
 def _masks_or_class(listing: Listing) -> tuple[str, str]:
@@ -267,12 +272,8 @@ CHOICES: dict[frozenset[str], Callable[[Listing], tuple[str, str]]] = {
     frozenset({"image_mask", "class_folders"}): _masks_or_class,
     frozenset({"image_mask", "table"}): _masks_or_table,
     frozenset({"table", "class_folders"}): _table_or_folders,
+    frozenset({"table", "masks_beside"}): _masks_or_table,
 }
-
-
-def _or_stated(tables: Sequence[str]) -> str:
-    text = [name for name in tables if name.lower().endswith(".tsv")]
-    return f", or state data.table: {text[0]}" if text else ""
 
 
 def _no_layout(listing: Listing) -> DataError:
@@ -282,7 +283,10 @@ def _no_layout(listing: Listing) -> DataError:
         return of_other_kinds(files, root)
     if tables := [name for name in other_files(root) if name.lower().endswith(OTHER_TABLES)]:
         problem = f"{some(tables)} may be the table of labels, and only CSV is looked for"
-        cure = f"Save it as CSV UTF-8, under the name labels.csv{_or_stated(tables)}."
+        text = next(
+            (f", or state data.table: {name}" for name in tables if name.lower().endswith(".tsv")), ""
+        )
+        cure = f"Save it as CSV UTF-8, under the name labels.csv{text}."
         return DataError(problem, where=str(root), cure=cure)
     if images is None:
         loose = len(listing.loose_images)
@@ -310,8 +314,7 @@ def _no_layout(listing: Listing) -> DataError:
     others = [name for name in subfolders(root) if name != images]
     choices = f" State data.masks: one of {', '.join(others)}." if others else ""
     if rows := stack_files(root, listing.data.masks, MASK_FOLDERS):
-        choices = (
-            f" {rows[0]} holds masks in a row: save each as a file in masks/, or the images as images.npy."
-        )
+        cure = "save each as a file in masks/, or the images as images.npy."
+        choices = f" {rows[0]} holds masks in a row: {cure}"
     problem = f"there is {images}/, but neither masks/ nor labels.csv"
     return DataError(problem, where=str(root), cure=f"Add one of them.{choices}")

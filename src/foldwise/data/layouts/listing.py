@@ -147,7 +147,8 @@ class Listing:
         are_parts = all(map(part_named, folders))
         # Where a table labels the images, these are in one of the two folders.
         are_labels = data.layout == "table" or data.task.endswith("classification")
-        is_other = are_classes or are_parts or data.layout == "class_folders" or set(folders) <= set(channels)
+        is_stated = data.layout in {"class_folders", "masks_beside"}
+        is_other = are_classes or are_parts or is_stated or set(folders) <= set(channels)
         if len(folders) < 2 or any(self._named) or is_other or (are_labels and self.table is None):
             return None, None
         refuse_masks_among(self.root, folders)

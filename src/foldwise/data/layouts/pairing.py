@@ -108,16 +108,15 @@ def _is_word(edge: str, beside: Sequence[str]) -> bool:
 
 def common_ending(stems: Collection[str], others: Collection[str]) -> str:
     """What most stems end in that are not among the others, and would be without it: ``_mask``; empty where nothing is."""
-    other_stems = set(others)
-    alone = set(stems) - other_stems
-    cuts = (
-        (name, k)
-        for name in alone
-        for k, letter in enumerate(name)
-        if letter in MARKS and name[:k] in other_stems
-    )
-    ending, number = next(iter(Counter(name[k:] for name, k in cuts).most_common(1)), ("", 0))
+    alone = set(stems) - set(others)
+    ending, number = commonest_ending(alone, set(others))
     return ending if 2 * number > len(alone) else ""
+
+
+def commonest_ending(stems: Collection[str], others: Collection[str]) -> tuple[str, int]:
+    """What most of some stems have behind a whole other one, from a mark on, and how many; empty and 0 where none has."""
+    ends = (name[k:] for name in stems for k, mark in enumerate(name) if mark in MARKS and name[:k] in others)
+    return next(iter(Counter(ends).most_common(1)), ("", 0))
 
 
 def channel_words(images: Sequence[str], masks: Sequence[str]) -> tuple[str, ...]:
@@ -194,7 +193,7 @@ def images_and_masks(
     if len(folders) > MAX_FOLDERS:
         return None
     files = {folder: image_files(root / folder) for folder in folders}
-    look = cache(lambda folder: _holds_masks(root / folder, files[folder]))
+    look = cache(lambda folder: holds_masks(root / folder, files[folder]))
     borne_out: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
     unclear = []
     for pair in itertools.combinations(files, 2):
@@ -227,24 +226,18 @@ def refuse_masks_among(root: Path, folders: Sequence[str]) -> None:
     for folder in folders:
         files = image_files(root / folder)
         stems = {stem(name) for name in files}
-        cuts = (
-            (name, k)
-            for name in stems
-            for k, letter in enumerate(name)
-            if letter in MARKS and name[:k] in stems
-        )
-        ending, number = next(iter(Counter(name[k:] for name, k in cuts).most_common(1)), ("", 0))
+        ending, number = commonest_ending(stems, stems)
         if 2 * number <= len(files) - number:
             continue
         masks = [name for name in files if stem(name).endswith(ending)]
         images = [name for name in files if not stem(name).endswith(ending)]
-        if _holds_masks(root / folder, masks) and not _holds_masks(root / folder, images):
+        if holds_masks(root / folder, masks) and not holds_masks(root / folder, images):
             problem = f"{number} files in {folder}/ are called as others are, with {ending!r} at the end, and look like their masks"
             cure = (
-                "Put the masks into a folder of their own, and state data.images and data.masks; or take them out, if the"
-                " folders are classes. If all are images, state data.layout: class_folders."
+                "State data.layout: masks_beside if they are; take them out, if the folders are classes. If all are images,"
+                " state data.layout: class_folders."
             )
-            raise DataError(problem, where=str(root), cure=cure)
+            raise DataError(problem, where=str(root), cure=cure, choices=["data.layout=masks_beside"])
 
 
 def refuse_folder_per_image(root: Path, folders: Sequence[str]) -> None:
@@ -284,7 +277,7 @@ def _is_called_mask(folder: str, files: Sequence[str] = ()) -> bool:
     return any(word in name.casefold() for name in names for word in MASK_WORDS)
 
 
-def _holds_masks(folder: Path, files: Sequence[str]) -> bool:
+def holds_masks(folder: Path, files: Sequence[str]) -> bool:
     """Whether all images of a sample look like masks."""
     step = max(1, len(files) // SAMPLED)
     return all(_looks_like_mask(folder / name) for name in files[::step][:SAMPLED])
