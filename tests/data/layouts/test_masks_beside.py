@@ -43,6 +43,21 @@ def test_masks_are_told_by_their_ending(tmp_path, ending, folder):
     assert np.array_equal(packed.target(0), (blob() > 0).astype(np.uint8))
 
 
+def test_pickles_of_cellpose_are_passed_over_where_masks_lie_beside_them(tmp_path):
+    masks_beside(tmp_path, ending="_cp_masks")
+    for place in range(3):
+        (tmp_path / f"cell_{place}_seg.npy").write_bytes(b"a pickle")
+    dataset = read(tmp_path)
+    assert len(dataset.cases) == 3
+    assert (
+        "3 files that are no images were ignored: cell_0_seg.npy, cell_1_seg.npy, cell_2_seg.npy."
+        in dataset.statements
+    )
+    (tmp_path / "cell_0_cp_masks.png").unlink()
+    what = "1 file is pickles of Cellpose, which can run code and are not read: cell_0_seg.npy"
+    assert refused(tmp_path).what == what
+
+
 def test_pictures_that_only_share_a_beginning_are_no_masks(tmp_path):
     for place in range(4):
         save(tmp_path / f"cell_{place}.png", picture(place + 1))
@@ -104,7 +119,7 @@ def test_several_masks_of_an_image_in_its_folder_are_no_pairs(tmp_path):
             save(tmp_path / image / "masks" / f"{image}{k}.png", blob())
     error = refused(tmp_path)
     assert error.choices == ()
-    assert error.cure == "Images with masks go into images/ and masks/, one mask an image, of its name."
+    assert error.cure == "Put images into images/ and masks into masks/, one mask an image, of its name."
 
 
 def test_parts_of_a_split_with_masks_beside(tmp_path):

@@ -21,6 +21,7 @@ PARTS = {
     **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
 SHORT_PARTS = {"Tr": "train", "Ts": "test"}  # within a name only: imagesTr of nnU-Net
+PICKLE = "_seg.npy"  # is what Cellpose writes, which is no array
 # Kept by systems and version control beside what people hand over; nothing in them was meant as data.
 SYSTEM_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "__pycache__", ".git", ".svn", ".hg", ".Trashes", ".Spotlight-V100", ".fseventsd"}
@@ -273,13 +274,14 @@ def _by(paths: Sequence[str], form: Callable[[str], str]) -> dict[str, tuple[str
 
 
 def refuse_pickles(root: Path) -> None:
-    """Raise where Cellpose has left its labels as pickles."""
-    files = [
-        path.relative_to(root).as_posix() for path in (*root.glob("*_seg.npy"), *root.glob("*/*_seg.npy"))
-    ]
+    """Raise where Cellpose has left its labels as pickles only, and not as images, ``a_cp_masks.png``, beside them too."""
+    pickles = [*root.glob(f"*{PICKLE}"), *root.glob(f"*/*{PICKLE}")]
+    masks = {path: set(map(stem, image_files(path))) for path in {path.parent for path in pickles}}
+    alone = [path for path in pickles if path.name.replace(PICKLE, "_cp_masks") not in masks[path.parent]]
+    files = [path.relative_to(root).as_posix() for path in alone]
     if files:
         problem = listed(
             files, "file is", "files are", "pickles of Cellpose, which can run code and are not read"
         )
-        cure = "In Cellpose save the masks as PNG or TIFF, put them into masks/, and move the _seg.npy files elsewhere."
+        cure = "Save the masks as PNG or TIFF in Cellpose: beside the images, or in masks/ with the _seg.npy files elsewhere."
         raise DataError(problem, where=str(root), cure=cure)

@@ -16,6 +16,7 @@ from foldwise.data.layouts.channel_files import (
     with_channels,
 )
 from foldwise.data.layouts.files import (
+    PICKLE,
     Finder,
     errors_about,
     ignored,
@@ -164,7 +165,8 @@ def read_masks_beside(listing: Listing) -> Dataset:
     called = f", called as they are with {both.ending} at the end" if both.ending else ""
     paired = f"{len(paths)} images were paired with the masks beside them{called}."
     folders = dict.fromkeys(PurePosixPath(path).parent for pair in paths for path in pair)
-    strange = [(folder / name).as_posix() for folder in folders for name in other_files(root / folder)]
+    strange = [path for path in listing.folders_of_images if path.endswith(PICKLE)]
+    strange += [(folder / name).as_posix() for folder in folders for name in other_files(root / folder)]
     pairs = [(image, image, mask) for image, mask in paths]
     dataset = _segmented(listing, "masks_beside", pairs, [paired, *ignored(strange)])
     if listing.group != FOLDERS:

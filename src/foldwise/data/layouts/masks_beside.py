@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from foldwise.data.layouts.files import errors_about, part_named, stem
+from foldwise.data.layouts.files import PICKLE, errors_about, part_named, stem
 from foldwise.data.layouts.pairing import IMAGE_WORDS, LABEL_WORDS, MASK_WORDS, commonest_ending, holds_masks
 from foldwise.errors import DataError
 
@@ -46,7 +46,7 @@ def images_and_masks_of(folders_of: Mapping[str, tuple[str, ...]]) -> ImagesAndM
     A mask lies in a folder called masks or the like, or is called as an image with more at the end: ``a.png`` and
     ``a_mask.png``, with the ending that is most frequent.
     """
-    places = {path: tuple(PurePosixPath(path).parts[:-1]) for path in folders_of}
+    places = {path: PurePosixPath(path).parts[:-1] for path in folders_of if not path.endswith(PICKLE)}
     names = {path: (without_kinds(folders), stem(path)) for path, folders in places.items()}
     in_masks = {path for path, folders in places.items() if {*map(str.casefold, folders)} & LABEL_WORDS}
     whole = {"/".join((*folders, name)) for folders, name in names.values()}
@@ -90,7 +90,7 @@ def about_masks(problem: str, listing: Listing) -> DataError:
         first = both.pairs[0]
         cure = f"State data.layout: masks_beside, which pairs them by folder and name ({both.images[first]} with {both.masks[first]})."
         return DataError(problem, where=str(listing.root), cure=cure, choices=[STATED])
-    cure = "Images with masks go into images/ and masks/, one mask an image, of its name."
+    cure = "Put images into images/ and masks into masks/, one mask an image, of its name."
     return DataError(problem, where=str(listing.root), cure=cure)
 
 
