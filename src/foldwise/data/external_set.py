@@ -76,7 +76,13 @@ def read_external(
     blank |= dict.fromkeys(("images", "masks", "table", "image_column", "label_columns", "group_column"))
     recognised = {"task": dataset.task, "classes": dataset.classes}
     spec = data.model_copy(update=blank | recognised | own)
-    external = _read(spec, dataset, base, validation.group, stated=own)
+    # Of the parts of a split all are scored, since nothing is trained on any.
+    answers = {
+        "validate.split": "pooled_folders",
+        "validate.group": validation.group,
+        "data.layout": data.layout,
+    }
+    external = _read(spec, dataset, base, answers, stated=own)
     read = pack(external, spec, progress=progress)
     groups = join_groups(external, find_copies(read))
     errors = _differences(dataset, packed, external, read, data)
@@ -89,22 +95,11 @@ def read_external(
 
 
 def _read(
-    spec: DataSpec, dataset: Dataset, base: Path, group: str, *, stated: Mapping[str, object]
+    spec: DataSpec, dataset: Dataset, base: Path, answers: Mapping[str, str], *, stated: Mapping[str, object]
 ) -> Dataset:
     """The external set; where it has not the task or classes of the study, the error is about it, not about the study."""
     try:
-        of_names = group if group.startswith("pattern:") else "auto"
-        try:
-            return read_dataset(spec, base=base, group=of_names)
-        except DataError as error:
-            if (
-                f"validate.group={group}" in error.choices
-            ):  # what folders within folders mean, as in the study
-                return read_dataset(spec, base=base, group=group)
-            if "validate.split=pooled_folders" not in error.choices:
-                raise
-            # Of the parts of a split all are scored, since nothing is trained on any.
-            return read_dataset(spec, base=base, group=of_names, split="pooled_folders")
+        return _as_the_study(spec, base, answers)
     except SpecError as error:
         # Both were handed down from the study: nobody has written them, so that nobody can leave them out.
         inherited = {f"data.{key}" for key in ("task", "classes") if key not in stated}
@@ -113,6 +108,26 @@ def _read(
         problem = f"{spec.path} is not labelled as the study is, for {dataset.task.replace('_', ' ')} into {some(dataset.classes)}: {error.what}"
         cure = "Give labels of the same kind, of the same classes; mask_values (of data.external, or with --set) says what masks mean."
         raise DataError(problem, where=WHERE, cure=cure) from error
+
+
+def _as_the_study(spec: DataSpec, base: Path, answers: Mapping[str, str]) -> Dataset:
+    """The external set, of which a question is answered as the study answers it; any other is raised."""
+    group = answers["validate.group"]
+    reading = {"group": group if group.startswith("pattern:") else "auto", "split": "auto"}
+    left = {f"{key}={answer}" for key, answer in answers.items()}
+    while True:
+        try:
+            return read_dataset(spec, base=base, **reading)
+        except DataError as error:
+            answer = next((choice for choice in error.choices if choice in left), None)
+            if answer is None:
+                raise
+            left.remove(answer)
+            part, _, key = answer.partition("=")[0].partition(".")
+            if part == "validate":
+                reading[key] = answers[f"validate.{key}"]
+            else:
+                spec = spec.model_copy(update={key: answers[f"data.{key}"]})
 
 
 def _differences(

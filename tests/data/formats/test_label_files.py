@@ -230,7 +230,7 @@ def test_pickles_of_cellpose_are_refused_with_the_way_out(tmp_path):
     np.save(tmp_path / "images/a0_seg.npy", np.array({"masks": 1}), allow_pickle=True)
     text = refused(tmp_path)
     assert "images/a0_seg.npy" in text
-    assert "save the masks as PNG or TIFF" in text
+    assert "Save the masks as PNG or TIFF" in text
 
 
 def test_runs_of_another_image_are_refused(tmp_path):

@@ -5,9 +5,10 @@ import pytest
 from small_sets import blob, masks_beside, picture, save
 
 from foldwise.data.cache.packing import pack
+from foldwise.data.external_set import read_external
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import DataSpec
+from foldwise.study.spec import DataSpec, Validation
 
 
 def read(root, group="auto", split="auto", **data):
@@ -110,6 +111,24 @@ def test_folders_of_patients_are_asked_about_and_every_answer_works(tmp_path, im
     assert "3 groups of 9 images come from the folders p1, p2, p3." in dataset.statements
     dataset = read(tmp_path, layout="masks_beside", group="none")
     assert (pairs_of(dataset), {case.group for case in dataset.cases}) == (right, {None})
+
+
+def test_an_external_set_is_read_as_the_study_is(tmp_path):
+    for name, forms in (("ours", FOLDERS["together"]), ("theirs", FOLDERS["within"])):
+        patients(tmp_path / name, *forms)
+    for path in sorted((tmp_path / "theirs").glob("*/p?")):
+        path.rename(path.with_name(f"new {path.name}"))
+    for k, path in enumerate((tmp_path / "theirs/images").rglob("*.png")):
+        save(path, picture(100 + k))
+    stated = {"layout": "masks_beside", "external": str(tmp_path / "theirs")}
+    data, validation = DataSpec(path=str(tmp_path / "ours"), **stated), Validation(group="folders")
+    dataset = read_dataset(data, base=tmp_path, group="folders")
+    external = read_external(data, dataset, pack(dataset, data), base=tmp_path, validation=validation)
+    assert {case.group for case in external.dataset.cases} == {"new p1", "new p2", "new p3"}
+    data = data.model_copy(update={"layout": "auto"})
+    with pytest.raises(DataError) as caught:  # nobody has said it of either
+        read_external(data, dataset, pack(dataset, data), base=tmp_path, validation=validation)
+    assert caught.value.choices == ("data.layout=masks_beside",)
 
 
 def test_several_masks_of_an_image_in_its_folder_are_no_pairs(tmp_path):
