@@ -190,7 +190,7 @@ MALFORMED = [
         "unknown layout",
         ("study: gel\ndata: {path: gels, layout: class_folder}\ntrain: {model: unet}\n"),
         (
-            "study.yaml:2:28: data.layout must be one of auto, class_folders, image_mask, table, arrays, got 'class_folder'\n"
+            "study.yaml:2:28: data.layout must be one of auto, class_folders, image_mask, masks_beside, table, arrays, got 'class_folder'\n"
             "     2 | data: {path: gels, layout: class_folder}\n"
             "       |                            ^\n"
             "  → Did you mean 'class_folders'?"

@@ -11,7 +11,7 @@ from foldwise.errors import SpecError
 from foldwise.study.configurations import configurations
 from foldwise.study.reading import CURES, PARTS, open_study, study_from_dict
 from foldwise.study.training import SYNONYM_CURES, Augment, Choice
-from foldwise.study.validation_errors import known_keys
+from foldwise.study.validation_errors import SWITCHED_ON, known_keys
 from foldwise.study.yaml_places import parse, plain_value
 
 STUDY = """\
@@ -241,6 +241,21 @@ def test_a_common_name_of_a_setting_is_stated_as_the_cure_says(word, study_file)
     compared = parse(f"{{{several}}}", name="cure").value
     train = {"model": "conv"} if "model" not in compared else {}
     assert len(configurations(study_from_dict(base | {"train": train, "compare": compared}))) == 2
+
+
+@pytest.mark.parametrize("setting", SWITCHED_ON)
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_a_setting_that_is_switched_on_or_off_is_told_its_names(setting, value, study_file):
+    base = "study: s\ndata: {phantom: {kind: cells}}\ntrain: {model: unet}\n"
+    with pytest.raises(SpecError) as alone:
+        open_study(study_file(base.replace("unet", f"unet, {setting}: {value}")))
+    with pytest.raises(SpecError) as among:
+        open_study(study_file(f"{base}compare: {{{setting}: [{value}]}}\n"))
+    assert f"train.{setting} must be a name, got {value}" in str(alone.value)
+    assert f"compare.{setting} must be a name, got {value}" in str(among.value)
+    assert alone.value.cure == among.value.cure
+    stated = re.fullmatch(r"State (\w+: [\w-]+)(?:, for example)?\.", alone.value.cure)[1]
+    assert open_study(study_file(base.replace("unet", f"unet, {stated}"))).study.train
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ TYPED_WRONG = (
 NO_CURES: Mapping[str, str] = MappingProxyType({})
 
 
+# Settings that have names, and are switched on and off elsewhere: a name for true. None of them is `none`.
+SWITCHED_ON = {"weights": "imagenet", "augment": "flips", "freeze": "encoder", "pretrain": "denoise"}
 # What is done to a dict in place of what its cure says of a file.
 IN_A_DICT = {
     "Write its keys below it, indented, or remove the line.": "Give a dict of its keys, or leave it out.",
@@ -155,6 +157,9 @@ def _error(
     got = document
     for key in keys:
         got = got[key]
+    if isinstance(got, bool) and (switched_on := SWITCHED_ON.get(str(keys[-1]))):
+        cure = f"State {keys[-1]}: {switched_on}, for example." if got else f"State {keys[-1]}: none."
+        return Invalid(whole, f"{name} must be a name, got {shown(got)}", cure)
     if len(details) > 1:  # no member of a union fits; what the members would have liked confuses
         names = [part for each in details for part in _expected(each.get("ctx", {}))]
         what = f"{name} must be {_union_words(keys, model)}, got {shown(got)}"
