@@ -158,8 +158,8 @@ def _error(
     for key in keys:
         got = got[key]
     if isinstance(got, bool) and (switched_on := SWITCHED_ON.get(str(keys[-1]))):
-        cure = f"State {keys[-1]}: {switched_on}, for example." if got else f"State {keys[-1]}: none."
-        return Invalid(whole, f"{name} must be a name, got {shown(got)}", cure)
+        state = f"State {keys[-1]}: {switched_on}, for example." if got else f"State {keys[-1]}: none."
+        return Invalid(whole, f"{name} must be a name, got {shown(got)}", state)
     if len(details) > 1:  # no member of a union fits; what the members would have liked confuses
         names = [part for each in details for part in _expected(each.get("ctx", {}))]
         what = f"{name} must be {_union_words(keys, model)}, got {shown(got)}"

@@ -1,7 +1,7 @@
 """Folders of classes in which there are folders, or which lie in folders: of patients, of a split, or of nothing."""
 
 import pytest
-from small_sets import save
+from small_sets import blob, picture, save
 
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
@@ -128,6 +128,17 @@ def test_patients_within_classes_within_parts(tmp_path):
     dataset = read(tmp_path, split="folders", group="folders")
     assert dataset.classes == ("cat", "dog")
     assert {case.group for case in dataset.cases} == {"train1", "test1"}
+
+
+def test_masks_among_the_images_of_a_patient_are_no_images(patients):
+    for path in list(patients.rglob("*.png")):
+        save(path, picture(int(path.stem[0]) + 1))
+        save(path.with_name(f"{path.stem}_mask.png"), blob())
+    for group in ("folders", "none"):
+        error = refused(patients, group=group)
+        assert "2 files in cat/p1/ are called as others are, with '_mask' at the end" in error.what
+        assert error.choices == ("data.layout=masks_beside",)
+    assert len(read(patients, group="folders", layout="masks_beside").cases) == 10
 
 
 def test_folders_of_channels_are_no_groups(tmp_path):

@@ -37,7 +37,7 @@ class Placed:
     @property
     def folder(self) -> str:
         """The path of the folder in which it lies."""
-        return PurePosixPath(self.path).parent.as_posix()
+        return self.path.rpartition("/")[0]
 
 
 def fits_folders(listing: Listing) -> str | None:
@@ -70,7 +70,7 @@ def read_folders(listing: Listing) -> Dataset:
     if data.layout != "class_folders" and stated is None:
         for part in parts.values():
             refuse_folder_per_image(part.root, part.class_folders)
-            refuse_masks_among(part.root, part.class_folders)
+        refuse_masks_among(root, list(dict.fromkeys(image.folder for image in placed)))
     if len(classes) < 2:
         problem = f"one class only: {', '.join(classes) or 'no folder holds images'}"
         cure = "Put the images of every class into a folder of its own."
@@ -155,7 +155,8 @@ def _passed_over(listing: Listing, placed: Sequence[Placed], classes: Sequence[s
     names = dict.fromkeys(image.class_folder for image in placed)
     if odd := [f"{name!r} is {tidy(name)!r}" for name in names if composed(name) != tidy(name)]:
         statements.append(f"Quotes and spaces are no part of a class name, nor of its folder's: {some(odd)}.")
-    used = {above for path in listing.folders_of_images for above in map(str, PurePosixPath(path).parents)}
+    holding = {path.rpartition("/")[0] for path in listing.folders_of_images}
+    used = {above for folder in holding for above in (folder, *map(str, PurePosixPath(folder).parents))}
     every = [f"{start}{name}" for start, part in listing.parts.items() for name in subfolders(part.root)]
     if idle := [name for name in every if name not in used]:
         statements.append(f"Folders without images were ignored: {', '.join(idle)}.")

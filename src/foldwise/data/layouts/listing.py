@@ -216,7 +216,7 @@ class Listing:
     def folders_of(self, path: str) -> tuple[str, ...]:
         """The names of the folders in which an image lies, the outermost first, but for those of a channel or a part."""
         channels = self.data.channels if isinstance(self.data.channels, tuple) else ()
-        folders = [name for name in PurePosixPath(path).parts[:-1] if name not in channels]
+        folders = [name for name in path.split("/")[:-1] if name not in channels]
         part = next((name for name in folders if part_named(name)), None) if self.divided else None
         if part is not None:
             folders.remove(part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from foldwise.data.layouts.files import PICKLE, errors_about, part_named, stem
@@ -46,7 +45,7 @@ def images_and_masks_of(folders_of: Mapping[str, tuple[str, ...]]) -> ImagesAndM
     A mask lies in a folder called masks or the like, or is called as an image with more at the end: ``a.png`` and
     ``a_mask.png``, with the ending that is most frequent.
     """
-    places = {path: PurePosixPath(path).parts[:-1] for path in folders_of if not path.endswith(PICKLE)}
+    places = {path: tuple(path.split("/")[:-1]) for path in folders_of if not path.endswith(PICKLE)}
     names = {path: (without_kinds(folders), stem(path)) for path, folders in places.items()}
     in_masks = {path for path, folders in places.items() if {*map(str.casefold, folders)} & LABEL_WORDS}
     whole = {"/".join((*folders, name)) for folders, name in names.values()}
