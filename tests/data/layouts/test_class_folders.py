@@ -1,5 +1,6 @@
 """Folders of classes in which there are folders, or which lie in folders: of patients, of a split, or of nothing."""
 
+import numpy as np
 import pytest
 from small_sets import blob, picture, save
 
@@ -69,13 +70,109 @@ def test_folders_that_mean_nothing(patients, group):
     assert not {"p1", "p2"} & set(groups_of(dataset).values())
 
 
-def test_one_folder_in_every_class_is_no_group(tmp_path):
+def test_folders_of_one_name_in_every_class_are_no_groups(tmp_path):
     for name in ("cat", "dog"):
-        save(tmp_path / name / "pictures" / "a.png")
+        save(tmp_path / name / "pictures" / "raw" / f"{name}.png")
+    dataset = read(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert set(groups_of(dataset).values()) == {None}
+    assert "All images lie in folders called pictures/raw/, which tell no groups." in dataset.statements
+
+
+def test_one_folder_for_some_images_is_asked_about(tmp_path):
+    for path in ("cat/old/a.png", "cat/b.png", "dog/c.png"):
+        save(tmp_path / path)
     error = refused(tmp_path)
     assert error.choices == ("validate.group=none",)
     assert error.cure.startswith("State validate.group: none if they mean nothing. ")
-    assert read(tmp_path, group="none").classes == ("cat", "dog")
+
+
+def test_a_folder_of_its_own_for_each_class_is_no_group_at_first(tmp_path):
+    for name in ("cat", "dog"):
+        save(tmp_path / name / f"{name}_pictures" / "a.png")
+    error = refused(tmp_path)
+    assert error.choices == ("validate.group=none", "validate.group=folders")
+    assert "(A class of one patient cannot be both learned and tested.)" in error.cure
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Two classes, in each a folder that all have, two sites, and two patients of the same names at each."""
+    for name in ("cat", "dog"):
+        for site in ("s1", "s2"):
+            for patient in ("p1", "p2"):
+                save(tmp_path / name / "stained" / site / patient / f"{name}{site}{patient}.png")
+    return tmp_path
+
+
+def test_folders_of_several_depths_are_asked_about(slides):
+    error = refused(slides)
+    assert error.what == "cat/, dog/ hold images in further folders (stained)"
+    assert error.choices == ("validate.group=folders:2", "validate.group=folders:3", "validate.group=none")
+    assert error.cure.startswith(
+        "State validate.group: folders:2 if each of those within (s1, s2) is a patient, an animal or the like, whose images"
+        " belong together; or validate.group: folders:3 if each of those within (p1, p2) is; or validate.group: none if"
+    )
+
+
+@pytest.mark.parametrize(("group", "at"), [("folders:2", 2), ("folders:3", 3)])
+def test_folders_of_some_depth_as_groups(slides, group, at):
+    dataset = read(slides, group=group)
+    assert groups_of(dataset) == {case.name: case.name.split("/")[at] for case in dataset.cases}
+
+
+def test_folders_within_groups_are_spoken_of(slides):
+    assert (
+        "Folders called p1, p2 lie in several groups and may go to different folds; if each name is of one patient or the"
+        " like, state validate.group: folders:3." in read(slides, group="folders:2").statements
+    )
+    save(slides / "cat" / "stained" / "s1" / "p1" / "left" / "a.png")
+    assert (
+        "Folders within those of groups are parts of these: left."
+        in read(slides, group="folders:3").statements
+    )
+
+
+def test_names_of_folders_that_differ_in_spelling_are_one_group(tmp_path):
+    for folder in ("cat/Patient 1", "cat/P2", "dog/patient1", "dog/P3"):
+        save(tmp_path / folder / f"{folder[:3]}{folder[-1]}.png")
+    dataset = read(tmp_path, group="folders")
+    assert list(groups_of(dataset).values()).count("Patient 1") == 2
+    assert (
+        "Folders that differ in spelling only are one group: 'Patient 1' and 'patient1'."
+        in dataset.statements
+    )
+
+
+@pytest.mark.parametrize("folders", ["{patient}/{part}", "{part}/{patient}"])
+@pytest.mark.parametrize("group", ["auto", "none", "folders"])
+def test_parts_of_a_split_at_any_depth_are_asked_about_whatever_the_groups(tmp_path, folders, group):
+    for name in ("cat", "dog"):
+        for part in ("train", "test"):
+            place = folders.format(part=part, patient=f"{part}1")
+            save(tmp_path / name / place / f"{name}.png")
+    error = refused(tmp_path, group=group)
+    assert error.choices == ("validate.split=folders", "validate.split=pooled_folders")
+    dataset = read(tmp_path, split="folders", group="folders")
+    assert {(case.part, case.group) for case in dataset.cases} == {("train", "train1"), ("test", "test1")}
+
+
+@pytest.mark.parametrize("group", ["auto", "none", "folders"])
+def test_masks_in_folders_within_those_of_patients_are_no_images(tmp_path, group):
+    for name in ("cat", "dog"):
+        for patient in ("p1", "p2"):
+            for kind in ("images", "masks"):
+                save(tmp_path / name / patient / kind / f"{kind}{name}.png")
+    assert refused(tmp_path, group=group).what == "cat/, dog/ hold images in further folders (images, masks)"
+
+
+def test_masks_among_the_images_of_patients_are_no_images(tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    for folder in ("cat/p1", "cat/p2", "dog/p3", "dog/p4"):
+        for k in range(2):
+            save(tmp_path / folder / f"{k}.png", np.arange(64, dtype=np.uint8).reshape(8, 8) + k)
+            save(tmp_path / folder / f"{k}_mask.png", mask)
+    assert refused(tmp_path, group="folders").choices == ("data.layout=masks_beside",)
 
 
 def test_classes_within_folders_of_patients(tmp_path):

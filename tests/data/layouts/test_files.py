@@ -219,9 +219,9 @@ def test_a_table_labels_images_in_folders_of_any_depth(tmp_path):
 
 def test_another_table_beside_deep_folders_is_no_table_of_labels(tmp_path):
     for k in range(4):
-        save(tmp_path / f"{k}" / "images" / "a.png")
+        save(tmp_path / f"{k}" / f"more{k % 2}" / "a.png")
     (tmp_path / "boxes.csv").write_text("what,where\nx,1\n")
-    assert "0/, 1/, 2/, 3/ hold images in further folders (images)" in refused(tmp_path)
+    assert "0/, 1/, 2/, 3/ hold images in further folders (more0, more1)" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["labels.xlsx", "train.XLS", "labels.ods", "labels.tsv"])

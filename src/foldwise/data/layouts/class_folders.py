@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from foldwise.data.cases import Case, Dataset
-from foldwise.data.class_names import tidy
+from foldwise.data.class_names import sameness, tidy
 from foldwise.data.layouts.channel_files import images_at, with_channels
 from foldwise.data.layouts.files import ignored, other_files, part_named, subfolders
-from foldwise.data.layouts.groups import FOLDERS, ask_for_groups, grouped_by
+from foldwise.data.layouts.groups import ask_for_groups, depth_of, grouped_by
 from foldwise.data.layouts.labels import stated_task
 from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.masks_beside import about_masks
@@ -23,11 +23,11 @@ from foldwise.text import composed, listed, natural, some
 
 @dataclass(frozen=True)
 class Placed:
-    """An image, the name of the folder that is its class, and that of the one that may be its group; None without one."""
+    """An image, the folder that is its class, and those around and within it that may be groups, the outermost first."""
 
     path: str
     class_folder: str
-    group: str | None
+    others: tuple[str, ...]
 
     @property
     def label(self) -> str:
@@ -56,7 +56,7 @@ def read_folders(listing: Listing) -> Dataset:
         SpecError: a class in data.classes has no folder, or the stated task does not fit.
         DataError: fewer than two classes; folders within folders, and the study does not say what they are.
     """
-    root, data, parts = listing.root, listing.data, listing.parts
+    root, data = listing.root, listing.data
     level = _level(listing)
     placed = _placed(listing, level)
     if errors := _unclear_folders(listing, placed, level) + _split_names(listing):
@@ -68,9 +68,10 @@ def read_folders(listing: Listing) -> Dataset:
         raise SpecError(problem, where="data.classes", cure=f"Name some of: {', '.join(folders)}.")
     classes = stated or tuple(folders)
     if data.layout != "class_folders" and stated is None:
-        for part in parts.values():
-            refuse_folder_per_image(part.root, part.class_folders)
-        refuse_masks_among(root, list(dict.fromkeys(image.folder for image in placed)))
+        holding = list(dict.fromkeys(image.folder for image in placed))
+        if _tell_nothing(placed):
+            refuse_folder_per_image(root, holding)
+        refuse_masks_among(root, holding)
     if len(classes) < 2:
         problem = f"one class only: {', '.join(classes) or 'no folder holds images'}"
         cure = "Put the images of every class into a folder of its own."
@@ -80,10 +81,10 @@ def read_folders(listing: Listing) -> Dataset:
     joined = [images_at(paths, data, where=str(root)) for paths in of_class.values()]
     images = [(image, name, k) for k, own in enumerate(joined) for image, name in own.names.items()]
     cases = tuple(Case(i, name, image, None, (k,)) for i, (image, name, k) in enumerate(images))
-    if listing.group == FOLDERS:
-        cases = grouped_by(cases, lambda name: listing.folders_of(name)[1 - level :])
+    cases = grouped_by(cases, listing.group, lambda name: _others(listing.folders_of(name), level))
     counts = ", ".join(f"{name} {len(own.names)}" for name, own in zip(classes, joined, strict=True))
-    statements = (f"One folder per class was recognised: {counts}.", *_passed_over(listing, placed, classes))
+    about = [*_about_depth(listing.group, placed), *_passed_over(listing, placed, classes)]
+    statements = (f"One folder per class was recognised: {counts}.", *about)
     return with_channels(Dataset(root, task, classes, cases, "class_folders", statements, None), data, joined)
 
 
@@ -98,39 +99,78 @@ def _level(listing: Listing) -> int:
 def _placed(listing: Listing, level: int) -> list[Placed]:
     """The images that lie in folders of classes, part by part."""
     return [
-        Placed(path, folders[level], next(iter(folders[1 - level :]), None))
+        Placed(path, folders[level], _others(folders, level))
         for path, folders in listing.folders_of_images.items()
         if folders[level:]
     ]
 
 
+def _others(folders: tuple[str, ...], level: int) -> tuple[str, ...]:
+    """The folders of an image but for that of its class."""
+    return folders[:level] + folders[level + 1 :]
+
+
+def _names_by_depth(placed: Sequence[Placed]) -> dict[int, list[str]]:
+    """The names of the folders that may be groups, by how deep they lie: 1 are the outermost."""
+    depths = range(max((len(image.others) for image in placed), default=0))
+    return {
+        k + 1: list(dict.fromkeys(image.others[k] for image in placed if image.others[k:])) for k in depths
+    }
+
+
+def _tell_nothing(placed: Sequence[Placed]) -> bool:
+    """Whether the folders that may be groups are called the same for all images: ``cat/images/`` and ``dog/images/``."""
+    return len({image.others for image in placed}) == 1
+
+
 def _unclear_folders(listing: Listing, placed: Sequence[Placed], level: int) -> list[DataError]:
     """The question what folders within folders are, or around those of the classes, where the study does not say it."""
-    groups = list(dict.fromkeys(image.group for image in placed if image.group is not None))
-    if not groups or listing.is_grouped:
-        return []
+    depths = _names_by_depth(placed)
     classes = list(dict.fromkeys(image.class_folder for image in placed))
-    outer, inner = (groups, classes) if level else (classes, groups)
-    hold = "hold" if outer[1:] else "holds"
-    problem = f"{some(f'{name}/' for name in outer)} {hold} images in further folders ({some(inner)})"
-    if {name.casefold() for name in groups} & LABEL_WORDS:
-        return [about_masks(problem, listing)]
-    if all(map(part_named, groups)):
-        choices = ["validate.split=folders", "validate.split=pooled_folders"]
-        cure = "State validate.split: folders to train and test by these, or pooled_folders to make new folds of all images."
-        return [DataError(problem, where=str(listing.root), cure=cure, choices=choices)]
+    outer, inner = (depths.get(1, []), classes) if level else (classes, depths.get(1, []))
+    holds = (
+        f"{some(f'{name}/' for name in outer)} {'hold' if outer[1:] else 'holds'} images in further folders"
+    )
+    where = str(listing.root)
+    for names in depths.values():
+        if listing.data.layout != "class_folders" and {*map(str.casefold, names)} & LABEL_WORDS:
+            return [about_masks(f"{holds} ({some(names)})", listing)]
+        if listing.split == "auto" and all(map(part_named, names)):
+            choices = ["validate.split=folders", "validate.split=pooled_folders"]
+            cure = "State validate.split: folders to train and test by these, or pooled_folders to make new folds of all images."
+            return [DataError(f"{holds} ({some(names)})", where=where, cure=cure, choices=choices)]
+    if not depths or listing.is_grouped:
+        return []
+    problem = f"{holds} ({some(inner)})"
     if len(classes) == 1 and not level:
         cure = f"If these are the classes, point data.path at {classes[0]}/."
-        return [DataError(problem, where=str(listing.root), cure=cure)]
-    places = {(image.class_folder, image.group) for image in placed if image.group is not None}
-    in_several = all(num > 1 for num in Counter(of for _, of in places).values())
-    may_be_classes = not level and 1 < len(groups) <= len(classes) and in_several
+        return [DataError(problem, where=where, cure=cure)]
+    if _tell_nothing(placed):
+        return []
+    return [_which_are_groups(problem, listing, placed, may_be_classes=not level)]
+
+
+def _which_are_groups(
+    problem: str, listing: Listing, placed: Sequence[Placed], *, may_be_classes: bool
+) -> DataError:
+    """The question which folders are of patients or the like, or else the classes."""
+    depths, groups = _names_by_depth(placed), _names_by_depth(placed)[1]
+    folders_of: dict[str, set[tuple[str, ...]]] = {}
+    for image in placed:
+        folders_of.setdefault(image.class_folder, set()).add(image.others)
+    places = {(name, each[0]) for name, own in folders_of.items() for each in own if each}
+    in_several = all(num > 1 for num in Counter(group for _, group in places).values())
+    may_be_classes = may_be_classes and 1 < len(groups) <= len(folders_of) and in_several
     others = {f"data.classes: {json.dumps(groups)}": "these are the classes"} if may_be_classes else {}
     more = (
         " If the classes lie deeper, point data.path at the folder that holds them; or add labels.csv with the columns image"
         " (the path from here) and label."
     )
-    return [ask_for_groups(problem, groups, listing.root, others=others, more=more)]
+    one_each = all(len(own) == 1 for own in folders_of.values())
+    if one_each:
+        more = f" (A class of one patient cannot be both learned and tested.){more}"
+    several = {depth: names for depth, names in depths.items() if names[1:]}
+    return ask_for_groups(problem, several, listing.root, others=others, none_first=one_each, more=more)
 
 
 def _split_names(listing: Listing) -> list[DataError]:
@@ -145,6 +185,24 @@ def _split_names(listing: Listing) -> list[DataError]:
         " class_folders."
     )
     return [DataError(problem, where=str(listing.root), cure=cure)]
+
+
+def _about_depth(group: str, placed: Sequence[Placed]) -> list[str]:
+    """What became of the folders within folders that are no groups, in sentences."""
+    depths, depth = _names_by_depth(placed), depth_of(group)
+    if depths and _tell_nothing(placed):
+        return [f"All images lie in folders called {'/'.join(placed[0].others)}/, which tell no groups."]
+    if depth is None or depth + 1 not in depths:
+        return []
+    within = some(depths[depth + 1])
+    groups_of: dict[str, set[str]] = {}
+    for image in placed:
+        if image.others[depth:]:
+            groups_of.setdefault(sameness(image.others[depth]), set()).add(image.others[depth - 1])
+    if all(len(groups) == 1 for groups in groups_of.values()):
+        return [f"Folders within those of groups are parts of these: {within}."]
+    cure = f"if each name is of one patient or the like, state validate.group: folders:{depth + 1}"
+    return [f"Folders called {within} lie in several groups and may go to different folds; {cure}."]
 
 
 def _passed_over(listing: Listing, placed: Sequence[Placed], classes: Sequence[str]) -> list[str]:

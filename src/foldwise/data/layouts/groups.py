@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from foldwise.data.cases import Case
+from foldwise.data.class_names import alike
 from foldwise.data.formats.reading import split_slice
 from foldwise.data.layouts.files import Finder, errors_about
 from foldwise.data.layouts.tables import Table, image_column, match_rows, table_with
@@ -20,7 +21,8 @@ from foldwise.text import composed, listed, some
 PATTERN_S = 20.0  # for a pattern to be looked for in all names; a million of them take one
 
 UNGROUPED = {"none", "near-duplicates"}
-FOLDERS = "folders"  # that lie within those of the classes, or around them, or in which images of a table lie
+# Folders within those of the classes, or around them, or in which images of a table lie: the outermost, or those within.
+_FOLDERS = re.compile(r"folders(?::([1-9]))?")
 Grouped = tuple[tuple[Case, ...], tuple[str, ...]]  # cases with their groups, and what to say about these
 
 
@@ -30,7 +32,7 @@ def with_groups(
     """The cases with their stated groups, and what to say about it.
 
     Args:
-        group: ``auto``, ``none``, ``near-duplicates``, ``folders``, ``pattern:<regex with one group>`` or a column name.
+        group: ``auto``, ``none``, ``near-duplicates``, ``folders``, ``folders:2``, ``pattern:<regex with one group>`` or a column name.
         tables: CSV files whose columns may be named, in order.
         folder: where names in the tables may start from, e.g. ``images``.
 
@@ -48,7 +50,7 @@ def with_groups(
         return tuple(replace(case, group=None) for case in cases), ()
     if column is None:
         return tuple(cases), ()
-    if group == FOLDERS:
+    if depth_of(group) is not None:
         return _by_folders(cases)
     if group != "auto" and data.group_column not in {None, group}:
         problem = f"data.group_column is {data.group_column!r}, but validate.group is {group!r}"
@@ -57,32 +59,52 @@ def with_groups(
     return _by_column(cases, table_with(column, root, tables, where), column, data, folder)
 
 
+def depth_of(group: str) -> int | None:
+    """How deep the folders lie that `validate.group` names: 1 of ``folders``, 2 of ``folders:2``; None where it names none."""
+    match = _FOLDERS.fullmatch(group)
+    return int(match[1] or 1) if match else None
+
+
 def ask_for_groups(
     problem: str,
-    groups: Sequence[str],
+    folders: Mapping[int, Sequence[str]],
     root: Path,
     *,
     others: Mapping[str, str] = MappingProxyType({}),
+    none_first: bool = False,
     more: str = "",
 ) -> DataError:
     """The question what folders are, where a study does not say it: of patients or the like, or of nothing.
 
     Args:
-        groups: the names of the folders.
+        folders: the names of those that may be groups, by how deep they lie.
         others: what else they may be, by what then is to be stated: ``data.classes: [a, b]`` -> ``these are the classes``.
+        none_first: whether it is the first answer that they mean nothing.
         more: of the cure.
     """
-    each = "each is a patient, an animal or the like, whose images belong together"
-    meanings = {**others} | ({"validate.group: folders": each} if len(groups) > 1 else {})
-    meanings |= {"validate.group: none": "they mean nothing"}
+    none, patients = {"validate.group: none": "they mean nothing"}, {}
+    for depth, names in folders.items():
+        each = "each" if depth == 1 else f"each of those within ({some(names)})"
+        key = "folders" if depth == 1 else f"folders:{depth}"
+        like = "" if patients else " a patient, an animal or the like, whose images belong together"
+        patients[f"validate.group: {key}"] = f"{each} is{like}"
+    meanings = {**others, **(none | patients if none_first else patients | none)}
     ways = "; or ".join(f"{state} if {meaning}" for state, meaning in meanings.items())
     choices = [state.replace(": ", "=", 1) for state in meanings]
     return DataError(problem, where=str(root), cure=f"State {ways}.{more}", choices=choices)
 
 
-def grouped_by(cases: Sequence[Case], folders_of: Callable[[str], Sequence[str]]) -> tuple[Case, ...]:
-    """The cases with the outermost folder of those that may be their groups, by their names; None where there is none."""
-    return tuple(replace(case, group=next(iter(folders_of(case.name)), None)) for case in cases)
+def grouped_by(
+    cases: Sequence[Case], group: str, folders_of: Callable[[str], Sequence[str]]
+) -> tuple[Case, ...]:
+    """The cases with the folder that `validate.group` names of those that may be their groups; None where there is none.
+
+    Args:
+        folders_of: the folders that may be groups, the outermost first, by the name of a case.
+    """
+    if (depth := depth_of(group)) is None:
+        return tuple(cases)
+    return tuple(replace(case, group=next(iter(folders_of(case.name)[depth - 1 :]), None)) for case in cases)
 
 
 def _by_folders(cases: Sequence[Case]) -> Grouped:
@@ -92,8 +114,13 @@ def _by_folders(cases: Sequence[Case]) -> Grouped:
         problem = "no image lies in a folder within that of its class, or below the folder of images"
         cure = "State a column of a table, or pattern:<regex> on the file names."
         raise SpecError(problem, where="validate.group", cure=cure)
-    names = [case.name if case.group is None else case.group for case in cases]
+    # Files of one patient may have been copied from systems that do not tell Patient1 from patient1.
+    twins = alike(folders)
+    first = {name: names[0] for names in twins for name in names}
+    names = [case.name if case.group is None else first.get(case.group, case.group) for case in cases]
     grouped, statements = _grouped(cases, names, f"the folders {some(folders)}")
+    joined = some(" and ".join(map(repr, names)) for names in twins)
+    statements += (f"Folders that differ in spelling only are one group: {joined}.",) if twins else ()
     alone = [case.name for case in cases if case.group is None]
     words = "image lies in none of them and is a group", "images lie in none of them, each a group"
     return grouped, (*statements, *([f"{listed(alone, *words, 'of its own')}."] if alone else []))
@@ -103,8 +130,9 @@ def with_group_column(data: DataSpec, group: str) -> DataSpec:
     """The same with the column that `validate.group` names, if any: one that holds groups holds no labels."""
     if (
         data.group_column is not None
-        or group in UNGROUPED | {"auto", FOLDERS}
+        or group in UNGROUPED | {"auto"}
         or group.startswith("pattern:")
+        or depth_of(group) is not None
     ):
         return data
     return data.model_copy(update={"group_column": group})

@@ -29,7 +29,7 @@ from foldwise.data.layouts.files import (
     subfolders,
     unused,
 )
-from foldwise.data.layouts.groups import FOLDERS, ask_for_groups, grouped_by
+from foldwise.data.layouts.groups import ask_for_groups, grouped_by
 from foldwise.data.layouts.labels import read_labels
 from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.masks_beside import about_masks, images_and_masks_of, pairing_errors, without_kinds
@@ -83,8 +83,7 @@ def read_labelled(listing: Listing) -> Dataset:
         Case(i, name, image, None, labels.rows[rows[name]])
         for i, (image, name) in enumerate(joined.names.items())
     )
-    if listing.group == FOLDERS:
-        cases = grouped_by(cases, lambda name: listing.folders_of(name.removeprefix(f"{folder}/")))
+    cases = grouped_by(cases, listing.group, lambda name: listing.folders_of(name.removeprefix(f"{folder}/")))
     idle = [name for name in subfolders(root) if folder and name != folder.split("/")[0]]
     statements = (*labels.statements, *unused(idle))
     dataset = Dataset(root, labels.task, labels.classes, cases, "table", statements, None)
@@ -157,8 +156,9 @@ def read_masks_beside(listing: Listing) -> Dataset:
         raise SpecError(problem, where="data.channels", cure="Put images into images/ and masks into masks/.")
     if errors := pairing_errors(both, str(root)):
         raise DataError.together(errors)
+    depths = {1: both.folders} if both.folders[1:] else {}
     if both.folders and not listing.is_grouped:
-        raise ask_for_groups(f"images and masks lie in folders ({some(both.folders)})", both.folders, root)
+        raise ask_for_groups(f"images and masks lie in folders ({some(both.folders)})", depths, root)
     paths = sorted(
         ((both.images[name], both.masks[name]) for name in both.pairs), key=lambda pair: natural(pair[0])
     )
@@ -169,11 +169,8 @@ def read_masks_beside(listing: Listing) -> Dataset:
     strange += [(folder / name).as_posix() for folder in folders for name in other_files(root / folder)]
     pairs = [(image, image, mask) for image, mask in paths]
     dataset = _segmented(listing, "masks_beside", pairs, [paired, *ignored(strange)])
-    if listing.group != FOLDERS:
-        return dataset
-    return replace(
-        dataset, cases=grouped_by(dataset.cases, lambda name: without_kinds(listing.folders_of(name)))
-    )
+    cases = grouped_by(dataset.cases, listing.group, lambda name: without_kinds(listing.folders_of(name)))
+    return replace(dataset, cases=cases)
 
 
 def _segmented(
