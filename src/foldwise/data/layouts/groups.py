@@ -82,7 +82,8 @@ def ask_for_groups(
         none_first: whether it is the first answer that they mean nothing.
         more: of the cure.
     """
-    none, patients = {"validate.group: none": "they mean nothing"}, {}
+    none = {"validate.group: none": "they mean nothing"}
+    patients: dict[str, str] = {}
     for depth, names in folders.items():
         each = "each" if depth == 1 else f"each of those within ({some(names)})"
         key = "folders" if depth == 1 else f"folders:{depth}"
