@@ -78,6 +78,18 @@ def test_all_that_is_left_over_is_named_at_once(tmp_path):
     assert "1 file is called as others but for the suffix: cell_0.tif" in error.what
 
 
+def test_masks_are_told_from_other_pictures_of_every_image(tmp_path):
+    masks_beside(tmp_path, ending="_cp_masks")
+    for place in range(3):
+        save(tmp_path / f"cell_{place}_cp_output.png")
+    error = refused(tmp_path)
+    assert (
+        error.what
+        == "3 images have no mask: cell_0_cp_output.png, cell_1_cp_output.png, cell_2_cp_output.png"
+    )
+    assert "called as the image with _cp_masks at the end, or take the image out" in error.cure
+
+
 FOLDERS = {
     "together": ("{p}/{k}.png", "{p}/{k}_mask.png"),
     "within": ("images/{p}/{k}.png", "masks/{p}/{k}.png"),

@@ -35,8 +35,8 @@ class ImagesAndMasks:
 
     @property
     def is_likely(self) -> bool:
-        """Whether most images have a mask, and most masks an image."""
-        return 2 * len(self.pairs) > max(len(self.images), len(self.masks))
+        """Whether half of the images have a mask, and half of the masks an image."""
+        return 0 < max(len(self.images), len(self.masks)) <= 2 * len(self.pairs)
 
 
 def images_and_masks_of(folders_of: Mapping[str, tuple[str, ...]]) -> ImagesAndMasks:

@@ -114,9 +114,13 @@ def common_ending(stems: Collection[str], others: Collection[str]) -> str:
 
 
 def commonest_ending(stems: Collection[str], others: Collection[str]) -> tuple[str, int]:
-    """What most of some stems have behind a whole other one, from a mark on, and how many; empty and 0 where none has."""
+    """What most of some stems have behind a whole other one, from a mark on, and how many; empty and 0 where none has.
+
+    Of those that are as frequent, one that masks are called by.
+    """
     ends = (name[k:] for name in stems for k, mark in enumerate(name) if mark in MARKS and name[:k] in others)
-    return next(iter(Counter(ends).most_common(1)), ("", 0))
+    counts = Counter(ends)
+    return max(counts.items(), key=lambda row: (row[1], _is_called_mask(row[0]), row[0]), default=("", 0))
 
 
 def channel_words(images: Sequence[str], masks: Sequence[str]) -> tuple[str, ...]:
