@@ -77,11 +77,8 @@ def read_external(
     recognised = {"task": dataset.task, "classes": dataset.classes}
     spec = data.model_copy(update=blank | recognised | own)
     # Of the parts of a split all are scored, since nothing is trained on any.
-    answers = {
-        "validate.split": "pooled_folders",
-        "validate.group": validation.group,
-        "data.layout": data.layout,
-    }
+    answers = {"validate.split": "pooled_folders", "validate.group": validation.group}
+    answers["data.layout"] = data.layout
     external = _read(spec, dataset, base, answers, stated=own)
     read = pack(external, spec, progress=progress)
     groups = join_groups(external, find_copies(read))
@@ -123,11 +120,11 @@ def _as_the_study(spec: DataSpec, base: Path, answers: Mapping[str, str]) -> Dat
             if answer is None:
                 raise
             left.remove(answer)
-            part, _, key = answer.partition("=")[0].partition(".")
-            if part == "validate":
-                reading[key] = answers[f"validate.{key}"]
+            key = answer.partition("=")[0]
+            if key == "data.layout":
+                spec = spec.model_copy(update={"layout": answers[key]})
             else:
-                spec = spec.model_copy(update={key: answers[f"data.{key}"]})
+                reading[key.removeprefix("validate.")] = answers[key]
 
 
 def _differences(

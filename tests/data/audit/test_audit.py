@@ -261,6 +261,29 @@ def test_names_that_suggest_groups(name, pattern_finds, severity):
     assert "groups_in_names" not in codes(audit(stated, packed, Validation()))
 
 
+def test_folders_of_the_images_of_a_table_suggest_groups():
+    names = [f"images/p{place // 2}/{place % 2}.png" for place in range(20)]
+    data = replace(dataset([place % 3 == 0 for place in range(20)], names=names), layout="table")
+    finding = said(audit(data, SmallPacked(images(20)), Validation()), "groups_in_names")
+    assert (
+        finding.message
+        == "The images lie in 10 folders (p0, p1, p2, p3, p4 and 5 more), and there are no groups."
+    )
+    assert finding.choices == ("validate.group=folders", "validate.group=none")
+    grouped = replace(data, cases=tuple(replace(case, group=case.name[:9]) for case in data.cases))
+    for other in (grouped, replace(data, layout="class_folders")):
+        assert "groups_in_names" not in codes(audit(other, SmallPacked(images(20)), Validation()))
+
+
+@pytest.mark.parametrize(
+    "folder", [lambda k: "ab"[k % 3 == 0], lambda k: ["train", "test"][k % 2], lambda k: f"{k}"]
+)
+def test_folders_of_classes_of_parts_and_of_single_images_suggest_none(folder):
+    names = [f"images/{folder(place)}/{place:x}9f-ab.png" for place in range(20)]
+    data = replace(dataset([place % 3 == 0 for place in range(20)], names=names), layout="table")
+    assert "groups_in_names" not in codes(audit(data, SmallPacked(images(20)), Validation()))
+
+
 @pytest.mark.parametrize("name", ["gel_{0}.jpg", "d1_{0:03d}.png", "control{0}.png", "{0:x}9f-ab.png"])
 def test_names_that_suggest_none(name):
     data = dataset([place % 3 == 0 for place in range(20)], names=[name.format(place) for place in range(20)])

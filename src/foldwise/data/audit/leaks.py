@@ -13,7 +13,9 @@ import numpy as np
 from foldwise.data.audit.likeness import Likeness
 from foldwise.data.cases import Dataset, Finding, Severity
 from foldwise.data.folds.strata import class_presence, is_segmentation, is_single_label
+from foldwise.data.layouts.files import part_named
 from foldwise.study.spec import Validation
+from foldwise.text import some
 
 if TYPE_CHECKING:
     from foldwise.data.cache.packed import Measure, Packed
@@ -186,6 +188,14 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
         return []
     if any(column.kind == "bearer" for column in dataset.columns):
         return []  # a table says it better
+    if folders := _folders_of_a_table(dataset):
+        message = f"The images lie in {len(folders)} folders ({some(folders)}), and there are no groups."
+        cure = (
+            "If images of one patient, animal, slide or place share a folder, keep them in one fold: state validate.group:"
+            " folders. If not: validate.group: none."
+        )
+        either = "validate.group=folders", "validate.group=none"
+        return [Finding("groups_in_names", "warning", message, (), cure, choices=either)]
     names = [PurePosixPath(case.name).name for case in dataset.cases]
     for pattern, min_groups, severity in _SUGGESTIONS:
         keys = [match[1] for match in (re.search(pattern, name) for name in names) if match]
@@ -202,6 +212,22 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
         choices = f"validate.group='pattern:{pattern}'", "validate.group=none"
         return [Finding("groups_in_names", severity, message, (), cure, choices=choices)]
     return []
+
+
+def _folders_of_a_table(dataset: Dataset) -> list[str]:
+    """The folders in which the images of a table lie, as many as are to be groups; none where they may be the classes."""
+    if dataset.layout != "table":
+        return []
+    folders = [PurePosixPath(case.name).parts[:-1] for case in dataset.cases]
+    depth = next((k for k, names in enumerate(zip(*folders, strict=False)) if len(set(names)) > 1), 0)
+    outermost = [own[depth] for own in folders if own[depth:]]
+    labels_of: dict[str, set[tuple[int, ...]]] = {}
+    for name, case in zip(outermost, dataset.cases, strict=False):
+        labels_of.setdefault(name, set()).add(case.labels)
+    are_classes = len(labels_of) <= len(dataset.classes) and all(len(own) == 1 for own in labels_of.values())
+    if are_classes or any(map(part_named, labels_of)) or len(outermost) < len(folders):
+        return []
+    return list(labels_of) if 2 <= len(labels_of) <= len(folders) / 1.5 else []
 
 
 # The last number of a name is that of the slice or frame; what stands before it names the series.
