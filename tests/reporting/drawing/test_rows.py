@@ -6,8 +6,8 @@ import pytest
 
 from foldwise.judging.verdict import CostFront, FrontMember
 from foldwise.judging.verdict_configurations import ConfigurationResult, Cost
-from foldwise.reporting.drawing.fronts import front_panel, heights_of
 from foldwise.reporting.drawing.rows import baseline_row, interval_row, scale_head, score_scale
+from foldwise.reporting.sections.verdict.costs import front_panel, heights_of
 
 
 def configuration(place, estimate, *, verdict="worse", latency=5.0, span=0.02, **cost):

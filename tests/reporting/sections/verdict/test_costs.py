@@ -6,7 +6,6 @@ import pytest
 from altered import altered_configurations
 
 from foldwise.judging.verdict_configurations import ConfigurationResult
-from foldwise.reporting.drawing import fronts
 from foldwise.reporting.report import render
 from foldwise.reporting.report_data import gather
 from foldwise.reporting.sections.verdict import answer, costs
@@ -66,8 +65,8 @@ def test_the_front_has_letters_in_the_charts_and_in_the_table(data):
 
 def test_letters_cover_no_mark_and_no_other_letter_where_there_is_room():
     result = ConfigurationResult.model_construct(verdict="worse", could_be_best=False, id="c")
-    places = [fronts.Spot(result, 100 + 40 * place, 100 + 20 * place, True, False) for place in range(4)]
-    drawn = fronts._letters([(letter, place) for letter, place in zip("ABCD", places, strict=True)], places)
+    places = [costs.Spot(result, 100 + 40 * place, 100 + 20 * place, True, False) for place in range(4)]
+    drawn = costs._letters([(letter, place) for letter, place in zip("ABCD", places, strict=True)], places)
     assert len(drawn) == 4
     boxes = [
         (float(x), float(y) - 9, float(x) + 8, float(y) + 2)
@@ -76,7 +75,7 @@ def test_letters_cover_no_mark_and_no_other_letter_where_there_is_room():
     marks = [(place.x - 5, place.y - 5, place.x + 5, place.y + 5) for place in places]
     for place, box in enumerate(boxes):
         others = boxes[:place] + boxes[place + 1 :] + marks
-        assert all(fronts._overlap(box, other) == 0 for other in others)
+        assert all(costs._overlap(box, other) == 0 for other in others)
 
 
 def test_a_hopeless_configuration_squeezes_no_other(data):
