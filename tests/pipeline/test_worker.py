@@ -124,6 +124,28 @@ def test_what_is_the_fault_of_the_machine_fails_no_item(folder, steps, error):
     assert work(folder, log=lambda line: None) == 3
 
 
+def test_memory_that_another_one_had_is_no_fault_of_the_item_though_he_has_ended_meanwhile(
+    folder, steps, monkeypatch
+):
+    tried, said = [], []
+    monkeypatch.setattr(work_module, "workers_here", lambda: 1 if tried else 2)
+
+    def grown(job):
+        tried.append(job.item.id)
+        if tried == ["features-a"]:
+            raise RuntimeError("CUDA out of memory")
+        return {"made": "it"}
+
+    steps(features=grown)
+    assert work(folder, log=said.append) == 3
+    assert [line for line in said if line.startswith("later")] == [
+        "later features of x: memory ran out while 2 workers shared a device; it is done again by one that has the device for"
+        " itself"
+    ]
+    assert tried == ["features-a", "features-a"]
+    assert folder.settled()[1] == set()
+
+
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(errno.ENOENT, "no such file", "mine.txt"), OSError("no picture")]
 )

@@ -127,6 +127,7 @@ def do_item(
 
 def _attempt(job: Job) -> dict[str, Any]:
     """The result of a job, failed or done; raises what is the fault of the machine and not of the item."""
+    workers = workers_here()  # who shared the device may have ended by the time that it is known to be full
     try:
         outcome = {"status": "done", "error": None} | TASKS[job.item.kind](job)
     except (RunError, MissingExtra):
@@ -134,7 +135,7 @@ def _attempt(job: Job) -> dict[str, Any]:
     except Exception as error:  # a failed item is a result of the study, not its end
         if _is_the_machines(error, job):
             raise
-        if (workers := workers_here()) > 1 and is_out_of_memory(error):
+        if (workers := max(workers, workers_here())) > 1 and is_out_of_memory(error):
             raise Crowded(workers) from error
         # Of a failed item only the error stays: a file half made could be taken for its result.
         for half_made in job.scratch.iterdir():

@@ -88,7 +88,7 @@ def test_what_did_not_fit_beside_others_is_done_alone_and_is_no_failure(tmp_path
     folder, ledger = laid_out(tmp_path, {"GPU-0": 8000.0}, curves)
     events = run(folder, ledger)
     done, failed = folder.settled()
-    assert failed == {"fit-8"}
+    assert failed == {"fit-8"}, [folder.result(item)["error"] for item in failed - {"fit-8"}]
     assert "out of memory" in folder.result("fit-8")["error"]["message"]
     assert len(done) == 8
     assert counts(events, "GPU-0")["most"] > 1
