@@ -2,21 +2,10 @@
 
 import numpy as np
 import pytest
+from sets_read import read, refused
 from small_sets import blob, picture, save
 
-from foldwise.data.layouts.layouts import read_dataset
-from foldwise.errors import DataError, SpecError
-from foldwise.study.spec import DataSpec
-
-
-def read(root, group="auto", split="auto", **data):
-    return read_dataset(DataSpec(path=str(root), **data), base=root.parent, group=group, split=split)
-
-
-def refused(root, **stated):
-    with pytest.raises(DataError) as caught:
-        read(root, **stated)
-    return caught.value
+from foldwise.errors import SpecError
 
 
 def groups_of(dataset):
@@ -267,3 +256,8 @@ def test_folders_as_groups_where_there_are_none(tmp_path):
     with pytest.raises(SpecError, match="no image lies in a folder within that of its class") as caught:
         read(tmp_path, group="folders")
     assert caught.value.where == "validate.group"
+
+
+def test_folders_and_a_column_are_not_both_the_groups(patients):
+    with pytest.raises(SpecError, match="State only one of them"):
+        read(patients, group="folders", group_column="patient")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sets_read import read, refused
 from small_sets import blob, masks_beside, picture, save
 
 from foldwise.data.cache.packing import pack
@@ -9,16 +10,6 @@ from foldwise.data.external_set import read_external
 from foldwise.data.layouts.layouts import read_dataset
 from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec, Validation
-
-
-def read(root, group="auto", split="auto", **data):
-    return read_dataset(DataSpec(path=str(root), **data), base=root.parent, group=group, split=split)
-
-
-def refused(root, **stated):
-    with pytest.raises(DataError) as caught:
-        read(root, **stated)
-    return caught.value
 
 
 def pairs_of(dataset):
@@ -94,6 +85,7 @@ FOLDERS = {
     "together": ("{p}/{k}.png", "{p}/{k}_mask.png"),
     "within": ("images/{p}/{k}.png", "masks/{p}/{k}.png"),
     "around": ("{p}/images/{k}.png", "{p}/masks/{k}.png"),
+    "as mmsegmentation": ("img_dir/{p}/{k}.png", "ann_dir/{p}/{k}.png"),
     "around, with an ending": ("{p}/img/{k}.png", "{p}/labels/{k}_seg.png"),
 }
 

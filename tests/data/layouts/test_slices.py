@@ -155,3 +155,12 @@ def test_a_tiff_that_is_cut_short_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(DataError, match=r"vol1\.tif"):
         read(root)
+
+
+def test_files_of_slices_are_groups_and_no_folders(tmp_path):
+    saved(tmp_path, ".npy")
+    dataset, _ = read(tmp_path)
+    assert len({case.group for case in dataset.cases}) == 4
+    with pytest.raises(SpecError, match="no image lies in a folder") as caught:
+        read(tmp_path, group="folders")
+    assert caught.value.where == "validate.group"

@@ -194,8 +194,8 @@ def name_findings(dataset: Dataset, validation: Validation) -> list[Finding]:
             "If images of one patient, animal, slide or place share a folder, keep them in one fold: state validate.group:"
             " folders. If not: validate.group: none."
         )
-        either = "validate.group=folders", "validate.group=none"
-        return [Finding("groups_in_names", "warning", message, (), cure, choices=either)]
+        choices = "validate.group=folders", "validate.group=none"
+        return [Finding("groups_in_names", "warning", message, (), cure, choices=choices)]
     names = [PurePosixPath(case.name).name for case in dataset.cases]
     for pattern, min_groups, severity in _SUGGESTIONS:
         keys = [match[1] for match in (re.search(pattern, name) for name in names) if match]

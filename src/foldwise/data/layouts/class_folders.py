@@ -11,12 +11,12 @@ from pathlib import PurePosixPath
 from foldwise.data.cases import Case, Dataset
 from foldwise.data.class_names import sameness, tidy
 from foldwise.data.layouts.channel_files import images_at, with_channels
-from foldwise.data.layouts.files import ignored, other_files, part_named, subfolders
+from foldwise.data.layouts.files import MASK_FOLDERS, ignored, other_files, part_named, subfolders
 from foldwise.data.layouts.groups import ask_for_groups, depth_of, grouped_by
 from foldwise.data.layouts.labels import stated_task
 from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.masks_beside import about_masks
-from foldwise.data.layouts.pairing import LABEL_WORDS, refuse_folder_per_image, refuse_masks_among
+from foldwise.data.layouts.pairing import refuse_folder_per_image, refuse_masks_among
 from foldwise.errors import DataError, SpecError
 from foldwise.text import composed, listed, natural, some
 
@@ -133,7 +133,7 @@ def _unclear_folders(listing: Listing, placed: Sequence[Placed], level: int) -> 
     )
     where = str(listing.root)
     for names in depths.values():
-        if listing.data.layout != "class_folders" and {*map(str.casefold, names)} & LABEL_WORDS:
+        if listing.data.layout != "class_folders" and {*map(str.casefold, names)} & {*MASK_FOLDERS}:
             return [about_masks(f"{holds} ({some(names)})", listing)]
         if listing.split == "auto" and all(map(part_named, names)):
             choices = ["validate.split=folders", "validate.split=pooled_folders"]
@@ -154,7 +154,8 @@ def _which_are_groups(
     problem: str, listing: Listing, placed: Sequence[Placed], *, may_be_classes: bool
 ) -> DataError:
     """The question which folders are of patients or the like, or else the classes."""
-    depths, groups = _names_by_depth(placed), _names_by_depth(placed)[1]
+    depths = _names_by_depth(placed)
+    groups = depths[1]
     folders_of: dict[str, set[tuple[str, ...]]] = {}
     for image in placed:
         folders_of.setdefault(image.class_folder, set()).add(image.others)

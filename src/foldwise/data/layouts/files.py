@@ -21,6 +21,8 @@ PARTS = {
     **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
 SHORT_PARTS = {"Tr": "train", "Ts": "test"}  # within a name only: imagesTr of nnU-Net
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation", "ann_dir")
 PICKLE = "_seg.npy"  # is what Cellpose writes, which is no array
 # Kept by systems and version control beside what people hand over; nothing in them was meant as data.
 SYSTEM_FOLDERS = frozenset(

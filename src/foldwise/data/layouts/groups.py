@@ -1,4 +1,4 @@
-"""The groups that images belong to: a column of a table, a pattern on file names, or slices in a row."""
+"""The groups that images belong to: a column of a table, a pattern on file names, folders, or slices in a row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def with_groups(
     """The cases with their stated groups, and what to say about it.
 
     Args:
-        group: ``auto``, ``none``, ``near-duplicates``, ``folders``, ``folders:2``, ``pattern:<regex with one group>`` or a column name.
+        group: ``auto``, ``none``, ``near-duplicates``, ``folders``, ``folders:2`` for those within these,
+            ``pattern:<regex with one group>`` or a column name.
         tables: CSV files whose columns may be named, in order.
         folder: where names in the tables may start from, e.g. ``images``.
 
@@ -50,11 +51,11 @@ def with_groups(
         return tuple(replace(case, group=None) for case in cases), ()
     if column is None:
         return tuple(cases), ()
-    if depth_of(group) is not None:
-        return _by_folders(cases)
     if group != "auto" and data.group_column not in {None, group}:
         problem = f"data.group_column is {data.group_column!r}, but validate.group is {group!r}"
         raise SpecError(problem, where="validate.group", cure="State only one of them.")
+    if depth_of(group) is not None:
+        return _by_folders(cases)
     where = "data.group_column" if group == "auto" else "validate.group"
     return _by_column(cases, table_with(column, root, tables, where), column, data, folder)
 
@@ -110,7 +111,10 @@ def grouped_by(
 
 def _by_folders(cases: Sequence[Case]) -> Grouped:
     """The folders that a layout has read as groups; an image in none of them is a group of its own."""
-    folders = list(dict.fromkeys(case.group for case in cases if case.group is not None))
+    own = (
+        case.group for case in cases if split_slice(case.name)[1] is None
+    )  # slices are grouped by their file
+    folders = list(dict.fromkeys(name for name in own if name is not None))
     if not folders:
         problem = "no image lies in a folder within that of its class, or below the folder of images"
         cure = "State a column of a table, or pattern:<regex> on the file names."

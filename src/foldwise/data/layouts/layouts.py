@@ -14,6 +14,7 @@ from foldwise.data.formats.formats import readable
 from foldwise.data.layouts import class_folders, image_folders, masks_beside, stacks
 from foldwise.data.layouts.columns import reviewed, unused_columns
 from foldwise.data.layouts.files import (
+    MASK_FOLDERS,
     about_hidden,
     hidden_images,
     on_disk,
@@ -28,7 +29,6 @@ from foldwise.data.layouts.files import (
 from foldwise.data.layouts.groups import with_group_column, with_groups
 from foldwise.data.layouts.listing import (
     JUDGE,
-    MASK_FOLDERS,
     Listing,
     about_unreadable,
     of_other_kinds,

@@ -13,6 +13,8 @@ from foldwise.data.class_names import read_legend
 from foldwise.data.formats.formats import is_stack_file
 from foldwise.data.formats.label_files import LABEL_SUFFIXES, kind_of, with_content
 from foldwise.data.layouts.files import (
+    IMAGE_FOLDERS,
+    MASK_FOLDERS,
     PARTS,
     image_files,
     image_files_below,
@@ -27,9 +29,7 @@ from foldwise.errors import DataError, SpecError
 from foldwise.study.spec import DataSpec
 from foldwise.text import composed, listed, natural, some
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir")
 JUDGE = "Tables of scores of other programs are judged without images: foldwise judge TABLE. For labels, put the images beside them."
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "segmentation", "ann_dir")
 # Tables that describe a set but do not label its images, unless they are stated.
 SIDE_TABLES = frozenset({"metadata.csv", "class_names.csv", "classes.csv"})
 

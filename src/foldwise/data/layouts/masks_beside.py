@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foldwise.data.layouts.files import PICKLE, errors_about, part_named, stem
-from foldwise.data.layouts.pairing import IMAGE_WORDS, LABEL_WORDS, MASK_WORDS, commonest_ending, holds_masks
+from foldwise.data.layouts.files import IMAGE_FOLDERS, MASK_FOLDERS, PICKLE, errors_about, part_named, stem
+from foldwise.data.layouts.pairing import commonest_ending, holds_masks, is_called_mask
 from foldwise.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def images_and_masks_of(folders_of: Mapping[str, tuple[str, ...]]) -> ImagesAndM
     """
     places = {path: tuple(path.split("/")[:-1]) for path in folders_of if not path.endswith(PICKLE)}
     names = {path: (without_kinds(folders), stem(path)) for path, folders in places.items()}
-    in_masks = {path for path, folders in places.items() if {*map(str.casefold, folders)} & LABEL_WORDS}
+    in_masks = {path for path, folders in places.items() if {*map(str.casefold, folders)} & {*MASK_FOLDERS}}
     whole = {"/".join((*folders, name)) for folders, name in names.values()}
     ending, number = commonest_ending(whole, whole)
     ending = ending if 4 * number > len(names) else ""
@@ -65,7 +65,7 @@ def images_and_masks_of(folders_of: Mapping[str, tuple[str, ...]]) -> ImagesAndM
 
 def without_kinds(folders: tuple[str, ...]) -> tuple[str, ...]:
     """The names of folders but for those that are called images, masks or the like."""
-    return tuple(name for name in folders if name.casefold() not in IMAGE_WORDS | LABEL_WORDS)
+    return tuple(name for name in folders if name.casefold() not in IMAGE_FOLDERS + MASK_FOLDERS)
 
 
 def fits(listing: Listing) -> str | None:
@@ -76,10 +76,13 @@ def fits(listing: Listing) -> str | None:
     both = images_and_masks_of(listing.folders_of_images)
     if both.folders or not both.is_likely or not both.ending:
         return None
-    is_called_mask = any(word in both.ending.casefold() for word in MASK_WORDS)
     images, masks = list(both.images.values()), list(both.masks.values())
     by_content = holds_masks(listing.root, masks) and not holds_masks(listing.root, images)
-    return f"masks called *{both.ending} beside their images" if is_called_mask or by_content else None
+    return (
+        f"masks called *{both.ending} beside their images"
+        if is_called_mask(both.ending) or by_content
+        else None
+    )
 
 
 def about_masks(problem: str, listing: Listing) -> DataError:

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from foldwise.data.formats.axes import MAX_CHANNELS
 from foldwise.data.formats.formats import Readings, is_stack_file, open_stack, readings, stack_suffixes
-from foldwise.data.layouts.files import image_files, stem
-from foldwise.data.layouts.listing import IMAGE_FOLDERS, MASK_FOLDERS, Listing
+from foldwise.data.layouts.files import IMAGE_FOLDERS, MASK_FOLDERS, image_files, stem
+from foldwise.data.layouts.listing import Listing
 from foldwise.data.layouts.pairing import match
 from foldwise.errors import DataError
 from foldwise.text import listed, natural

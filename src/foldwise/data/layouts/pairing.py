@@ -120,7 +120,7 @@ def commonest_ending(stems: Collection[str], others: Collection[str]) -> tuple[s
     """
     ends = (name[k:] for name in stems for k, mark in enumerate(name) if mark in MARKS and name[:k] in others)
     counts = Counter(ends)
-    return max(counts.items(), key=lambda row: (row[1], _is_called_mask(row[0]), row[0]), default=("", 0))
+    return max(counts.items(), key=lambda row: (row[1], is_called_mask(row[0]), row[0]), default=("", 0))
 
 
 def channel_words(images: Sequence[str], masks: Sequence[str]) -> tuple[str, ...]:
@@ -201,18 +201,18 @@ def images_and_masks(
     borne_out: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
     unclear = []
     for pair in itertools.combinations(files, 2):
-        images, masks = sorted(pair, key=lambda name: (_is_called_mask(name, files[name]), -len(files[name])))
+        images, masks = sorted(pair, key=lambda name: (is_called_mask(name, files[name]), -len(files[name])))
         pairing = _how_they_pair(files[images], files[masks])
         by_channel = all(stem(name).endswith(tuple(channels)) for folder in pair for name in files[folder])
         if channels and by_channel:
             continue
         if pairing is None:
             # Names do not pair, yet nobody compares pictures with a folder of masks as two classes.
-            if _is_called_mask(masks) and look(masks) and not look(images):
+            if is_called_mask(masks) and look(masks) and not look(images):
                 unclear.append((images, masks))
         elif look(images) != look(masks):
             borne_out[pairing].append((masks, images) if look(images) else (images, masks))
-        elif pairing or _is_called_mask(masks, files[masks]):
+        elif pairing or is_called_mask(masks, files[masks]):
             unclear.append((images, masks))
     # Pairs of the very same names come before those that only share a part.
     likely = borne_out[True] or borne_out[False]
@@ -276,7 +276,8 @@ def _have_partners(longer: Sequence[str], names: Sequence[str]) -> bool:
     return 2 * len({stem(name).casefold() for name in names} & starts) > len(names)
 
 
-def _is_called_mask(folder: str, files: Sequence[str] = ()) -> bool:
+def is_called_mask(folder: str, files: Sequence[str] = ()) -> bool:
+    """Whether a folder, some of its files, or an ending has a word in its name by which masks are called."""
     names = (folder, *(stem(name) for name in files[:SAMPLED]))
     return any(word in name.casefold() for name in names for word in MASK_WORDS)
 
